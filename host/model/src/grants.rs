@@ -1,0 +1,311 @@
+//! What a guest may reach. The default is nothing.
+//!
+//! An origin is allowed if the manifest asks for it AND the connection grants
+//! it; the operator's policy and the gate for addresses come after, in
+//! `host/egress`.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// `http` or `https`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The word in a URL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// Where a request goes: scheme, host and port (RFC 6454).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Origin {
+    /// The scheme.
+    pub scheme: Scheme,
+    /// A lower-case ASCII name, or an address without brackets.
+    pub host: String,
+    /// The port, default filled in.
+    pub port: u16,
+}
+
+impl Origin {
+    /// The origin of a URL, as the WHATWG parser sees it. `None` for another
+    /// scheme or for user information, which only ever hides the host.
+    pub fn of(url: &url::Url) -> Option<Self> {
+        let scheme = match url.scheme() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            _ => return None,
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return None;
+        }
+        let host = match url.host()? {
+            url::Host::Domain(name) => name.trim_end_matches('.').to_owned(),
+            url::Host::Ipv4(address) => address.to_string(),
+            url::Host::Ipv6(address) => address.to_string(),
+        };
+        (!host.is_empty()).then(|| Self { scheme, host, port: url.port().unwrap_or(scheme.default_port()) })
+    }
+
+    /// The address, if the host is one.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scheme, host, port } = self;
+        let bare = *port == scheme.default_port();
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        if bare {
+            write!(f, "{}://{host}", scheme.as_str())
+        } else {
+            write!(f, "{}://{host}:{port}", scheme.as_str())
+        }
+    }
+}
+
+/// A host as a grant names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HostPattern {
+    /// This name or address.
+    Exact(String),
+    /// `*.example.com`: any subdomain, never the apex.
+    Below(String),
+}
+
+impl HostPattern {
+    /// Whether `host` (lower-case ASCII) is meant.
+    pub fn allows(&self, host: &str) -> bool {
+        match self {
+            Self::Exact(name) => name == host,
+            Self::Below(apex) => {
+                host.strip_suffix(apex.as_str()).is_some_and(|head| head.len() > 1 && head.ends_with('.'))
+            }
+        }
+    }
+}
+
+/// Origins that a grant names: `https://api.example.com`, `https://*.example.com`,
+/// `http://127.0.0.1:9101`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct OriginPattern {
+    scheme: Scheme,
+    host: HostPattern,
+    port: u16,
+}
+
+/// A text that is not an origin pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{got}` is not an origin: {why}; write `https://api.example.com`, `https://*.example.com` or `http://host:8080`"
+)]
+pub struct BadOrigin {
+    /// The text, cut to 200 characters.
+    pub got: String,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+impl OriginPattern {
+    /// Whether a request may go there.
+    pub fn allows(&self, origin: &Origin) -> bool {
+        self.scheme == origin.scheme && self.port == origin.port && self.host.allows(&origin.host)
+    }
+
+    /// Exactly this origin.
+    pub fn exactly(origin: Origin) -> Self {
+        Self { scheme: origin.scheme, host: HostPattern::Exact(origin.host), port: origin.port }
+    }
+}
+
+impl FromStr for OriginPattern {
+    type Err = BadOrigin;
+
+    fn from_str(text: &str) -> Result<Self, BadOrigin> {
+        let bad = |why| BadOrigin { got: text.chars().take(200).collect(), why };
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| bad("it has no scheme"))?;
+        let (wild, rest) = match rest.strip_prefix("*.") {
+            Some(rest) => (true, rest),
+            None => (false, rest),
+        };
+        if rest.contains(['*', '/', '?', '#', '@', '\\']) {
+            return Err(bad("it has more than a scheme, a host and a port"));
+        }
+        let url = url::Url::parse(&format!("{scheme}://{rest}/")).map_err(|_| bad("it is not a URL"))?;
+        let origin =
+            Origin::of(&url).ok_or_else(|| bad("its scheme is neither http nor https, or it has no host"))?;
+        if wild && (origin.address().is_some() || !origin.host.contains('.')) {
+            return Err(bad("`*.` goes before a domain of at least two labels"));
+        }
+        let host = if wild { HostPattern::Below(origin.host) } else { HostPattern::Exact(origin.host) };
+        Ok(Self { scheme: origin.scheme, host, port: origin.port })
+    }
+}
+
+impl TryFrom<String> for OriginPattern {
+    type Error = BadOrigin;
+    fn try_from(text: String) -> Result<Self, BadOrigin> {
+        text.parse()
+    }
+}
+
+impl From<OriginPattern> for String {
+    fn from(pattern: OriginPattern) -> String {
+        pattern.to_string()
+    }
+}
+
+impl fmt::Display for OriginPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (star, host) = match &self.host {
+            HostPattern::Exact(name) => ("", name),
+            HostPattern::Below(apex) => ("*.", apex),
+        };
+        let origin = Origin { scheme: self.scheme, host: host.clone(), port: self.port }.to_string();
+        f.write_str(&origin.replacen("://", &format!("://{star}"), 1))
+    }
+}
+
+/// What a connection grants, as its tenant writes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct GrantsSpec {
+    /// Origins that its guest may send requests to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub http: Vec<OriginPattern>,
+    /// Whether it may keep values.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub kv: bool,
+}
+
+/// What one connection may reach: asked for in the manifest and granted by the
+/// tenant. `Grants::default()` is nothing at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    asked: Vec<OriginPattern>,
+    granted: Vec<OriginPattern>,
+    /// Whether it may keep values.
+    pub kv: bool,
+}
+
+/// Why an origin is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotGranted {
+    /// The package never asked for it.
+    #[error("its manifest does not ask for it under [grants] http")]
+    NotAsked,
+    /// The tenant did not consent to it.
+    #[error("the connection does not list it under grants: http")]
+    NotConsented,
+}
+
+impl Grants {
+    /// What is both asked for and granted.
+    pub fn new(asked: Vec<OriginPattern>, asks_kv: bool, granted: &GrantsSpec) -> Self {
+        Self { asked, granted: granted.http.clone(), kv: asks_kv && granted.kv }
+    }
+
+    /// The first gate: may a request go to this name?
+    pub fn allows(&self, origin: &Origin) -> Result<(), NotGranted> {
+        if !self.asked.iter().any(|pattern| pattern.allows(origin)) {
+            Err(NotGranted::NotAsked)
+        } else if !self.granted.iter().any(|pattern| pattern.allows(origin)) {
+            Err(NotGranted::NotConsented)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(url: &str) -> Option<Origin> {
+        Origin::of(&url::Url::parse(url).unwrap())
+    }
+
+    #[test]
+    fn a_wildcard_stops_at_the_dot() {
+        let below: OriginPattern = "https://*.example.com".parse().unwrap();
+        assert!(below.allows(&origin("https://api.example.com/x").unwrap()));
+        for other in [
+            "https://example.com",
+            "https://evilexample.com",
+            "http://api.example.com",
+            "https://api.example.com:444",
+        ] {
+            assert!(!below.allows(&origin(other).unwrap()), "{other}");
+        }
+    }
+
+    #[test]
+    fn disguises_are_seen_through_before_they_are_compared() {
+        let loopback: OriginPattern = "http://127.0.0.1:80".parse().unwrap();
+        assert!(loopback.allows(&origin("http://0x7f.1/").unwrap()), "the parser makes one spelling of it");
+        assert!(origin("http://user@127.0.0.1/").is_none());
+        assert!(origin("ftp://127.0.0.1/").is_none());
+        assert_eq!(origin("https://API.example.com./").unwrap().host, "api.example.com");
+    }
+
+    #[test]
+    fn what_is_not_an_origin_is_refused_with_a_reason() {
+        for bad in [
+            "",
+            "example.com",
+            "https://",
+            "https://a/b",
+            "https://u@a",
+            "ftp://a",
+            "https://*",
+            "https://*.com",
+            "https://a*b.com",
+            "https://*.127.0.0.1",
+        ] {
+            assert!(bad.parse::<OriginPattern>().is_err(), "{bad}");
+        }
+        for good in
+            ["https://api.example.com", "https://*.example.com", "http://[::1]:8080", "http://127.0.0.1:9101"]
+        {
+            assert_eq!(good.parse::<OriginPattern>().unwrap().to_string(), good);
+        }
+    }
+
+    #[test]
+    fn asking_and_granting_must_meet() {
+        let pattern = |text: &str| text.parse::<OriginPattern>().unwrap();
+        let spec = GrantsSpec { http: vec![pattern("https://a.example.com")], kv: true };
+        let grants = Grants::new(vec![pattern("https://*.example.com")], false, &spec);
+        assert_eq!(grants.allows(&origin("https://a.example.com/").unwrap()), Ok(()));
+        assert_eq!(grants.allows(&origin("https://b.example.com/").unwrap()), Err(NotGranted::NotConsented));
+        assert_eq!(grants.allows(&origin("https://c.example.org/").unwrap()), Err(NotGranted::NotAsked));
+        assert!(!grants.kv, "granted but never asked for");
+        assert_eq!(
+            Grants::default().allows(&origin("https://a.example.com/").unwrap()),
+            Err(NotGranted::NotAsked)
+        );
+    }
+}

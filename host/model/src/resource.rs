@@ -1,0 +1,492 @@
+//! What a tenant sets up: as written (`…Spec`, from YAML or JSON, unknown keys
+//! are errors) and as used (resolved once against the package's manifest).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::bounds::{Bounds, BoundsSpec};
+use crate::digest::Digest;
+use crate::grants::{Grants, GrantsSpec, Origin, OriginPattern};
+use crate::manifest::{Direction, FieldKind, Manifest, OriginWish, Place, World};
+use crate::name::{
+    ConnectionName, EndpointName, FieldName, PackageRef, ScheduleName, SecretName, TenantId, WorkflowName,
+};
+use crate::suggest::nearest;
+
+/// One resource, as written. `kind` says which.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Resource {
+    /// Who pays.
+    Tenant(TenantSpec),
+    /// A connector set up.
+    Connection(ConnectionSpec),
+    /// What composes endpoints.
+    Workflow(WorkflowSpec),
+    /// When to run one.
+    Schedule(ScheduleSpec),
+}
+
+/// `kind: tenant`. Only the operator applies these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TenantSpec {
+    /// Its id, for ever.
+    pub name: TenantId,
+    /// How many calls and runs may go on at once. The host's default if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<std::num::NonZeroU32>,
+    /// Bounds of each call, lower than the host's.
+    #[serde(default)]
+    pub bounds: BoundsSpec,
+}
+
+/// Where a credential's value is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CredentialSpec {
+    /// The stored secret's name.
+    pub secret: SecretName,
+}
+
+/// `kind: connection`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ConnectionSpec {
+    /// Its name within the tenant.
+    pub name: ConnectionName,
+    /// The connector, pinned.
+    pub package: PackageRef,
+    /// Values of the manifest's config fields.
+    #[serde(default)]
+    pub config: BTreeMap<FieldName, Value>,
+    /// Values of the manifest's credentials.
+    #[serde(default)]
+    pub credentials: BTreeMap<FieldName, CredentialSpec>,
+    /// What it may reach: the tenant's consent.
+    #[serde(default)]
+    pub grants: GrantsSpec,
+    /// Bounds of each call, lower than the tenant's.
+    #[serde(default)]
+    pub bounds: BoundsSpec,
+}
+
+/// What starts a workflow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Trigger {
+    /// A message that a connection emits.
+    Webhook {
+        /// The connection.
+        connection: ConnectionName,
+        /// Only messages of this kind; all of them if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
+}
+
+/// `kind: workflow`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WorkflowSpec {
+    /// Its name within the tenant.
+    pub name: WorkflowName,
+    /// The workflow component, pinned.
+    pub package: PackageRef,
+    /// Which connection plays each of the manifest's roles.
+    #[serde(default)]
+    pub roles: BTreeMap<FieldName, ConnectionName>,
+    /// What starts it, besides `/run` and schedules.
+    #[serde(default)]
+    pub triggers: Vec<Trigger>,
+    /// Bounds of each run, lower than the tenant's.
+    #[serde(default)]
+    pub bounds: BoundsSpec,
+}
+
+/// What to do with a local time that the clock skips in spring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GapPolicy {
+    /// Fire at the first instant after the gap.
+    #[default]
+    RunAtFirstValid,
+    /// Do not fire that day.
+    Skip,
+}
+
+/// What to do with a local time that the clock repeats in autumn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OverlapPolicy {
+    /// Fire at the first of the two only.
+    #[default]
+    Once,
+    /// Fire at both.
+    Twice,
+}
+
+/// What to do with instants that passed while no host was up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MisfirePolicy {
+    /// Fire once, for the latest of them.
+    #[default]
+    Once,
+    /// Forget them.
+    Skip,
+}
+
+/// `kind: schedule`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ScheduleSpec {
+    /// Its name within the tenant.
+    pub name: ScheduleName,
+    /// Five crontab fields, six with seconds first, or `@daily` and its kin.
+    pub cron: String,
+    /// An IANA zone, `Europe/Berlin`. UTC if left out.
+    #[serde(default = "utc")]
+    pub zone: String,
+    /// For the hour that spring skips.
+    #[serde(default)]
+    pub gap: GapPolicy,
+    /// For the hour that autumn repeats.
+    #[serde(default)]
+    pub overlap_hour: OverlapPolicy,
+    /// For instants that were missed.
+    #[serde(default)]
+    pub misfire: MisfirePolicy,
+    /// What to run.
+    pub workflow: WorkflowName,
+    /// The data of the message that it runs for.
+    #[serde(default)]
+    pub input: Value,
+    /// No fires while this is set.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+/// A package in the registry, as used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// Name and version.
+    pub package: PackageRef,
+    /// Its content.
+    pub digest: Digest,
+    /// Its manifest.
+    pub manifest: Arc<Manifest>,
+}
+
+/// A credential, as used: what to put where, for whom. The value is not here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// The stored secret.
+    pub secret: SecretName,
+    /// Where it goes.
+    pub place: CredentialPlace,
+    /// To whom.
+    pub hosts: Vec<OriginPattern>,
+}
+
+/// Where a credential goes, with the config filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialPlace {
+    /// A header: name and what goes before the value.
+    Header(http::HeaderName, String),
+    /// A query parameter.
+    Query(String),
+    /// HTTP basic authentication of this user.
+    Basic(String),
+}
+
+/// A connection, as used: a connector set up for one tenant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Connection {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its name.
+    pub name: ConnectionName,
+    /// The connector.
+    pub package: Package,
+    /// Every field that is set, defaults filled in.
+    pub config: BTreeMap<FieldName, Value>,
+    /// What the host adds to its requests.
+    pub credentials: Vec<Credential>,
+    /// What it may reach.
+    pub grants: Grants,
+    /// What each of its calls may use.
+    pub bounds: Bounds,
+}
+
+/// A workflow, as used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Workflow {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its name.
+    pub name: WorkflowName,
+    /// The component.
+    pub package: Package,
+    /// Who plays each role.
+    pub roles: BTreeMap<FieldName, ConnectionName>,
+    /// What starts it.
+    pub triggers: Vec<Trigger>,
+    /// What each run may use.
+    pub bounds: Bounds,
+}
+
+/// Why a resource does not fit its package.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// The package is of another world.
+    #[error("package `{package}` is not a {want}")]
+    World {
+        /// The package.
+        package: PackageRef,
+        /// What was wanted.
+        want: &'static str,
+    },
+    /// Something that the manifest does not declare.
+    #[error("{at} `{name}` is not declared by package `{package}`{}", hint(.near))]
+    Unknown {
+        /// `config`, `credentials` or `roles`.
+        at: &'static str,
+        /// What was written.
+        name: FieldName,
+        /// The package.
+        package: PackageRef,
+        /// The nearest that is declared.
+        near: Option<String>,
+    },
+    /// Something that the manifest requires.
+    #[error("{at} `{name}` is missing: package `{package}` requires it")]
+    Missing {
+        /// `config`, `credentials` or `roles`.
+        at: &'static str,
+        /// What is missing.
+        name: FieldName,
+        /// The package.
+        package: PackageRef,
+    },
+    /// A value of the wrong kind.
+    #[error("config `{name}` must be {want}")]
+    Kind {
+        /// The field.
+        name: FieldName,
+        /// What it takes.
+        want: &'static str,
+    },
+}
+
+fn hint(near: &Option<String>) -> String {
+    near.as_ref().map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
+}
+
+impl Connection {
+    /// Fits what the tenant wrote to what the manifest declares.
+    pub fn resolve(
+        tenant: TenantId,
+        spec: ConnectionSpec,
+        package: Package,
+        ceiling: &Bounds,
+    ) -> Result<Self, ResolveError> {
+        let manifest = Arc::clone(&package.manifest);
+        if manifest.world == World::Workflow {
+            return Err(ResolveError::World { package: package.package, want: "connector or http-proxy" });
+        }
+        known("config", spec.config.keys(), &manifest.config, &package)?;
+        known("credentials", spec.credentials.keys(), &manifest.credentials, &package)?;
+
+        let mut config = spec.config;
+        for (name, field) in &manifest.config {
+            match (config.get(name), &field.default) {
+                (Some(value), _) => check_kind(name, field.kind, value)?,
+                (None, Some(default)) => {
+                    check_kind(name, field.kind, default)?;
+                    config.insert(name.clone(), default.clone());
+                }
+                (None, None) if field.optional => {}
+                (None, None) => return Err(missing("config", name, &package)),
+            }
+        }
+
+        let origins = |wishes: &[OriginWish]| -> Vec<OriginPattern> {
+            wishes.iter().filter_map(|wish| resolve_wish(wish, &config)).collect()
+        };
+        let mut credentials = Vec::new();
+        for (name, wanted) in &manifest.credentials {
+            let given = spec.credentials.get(name).ok_or_else(|| missing("credentials", name, &package))?;
+            credentials.push(Credential {
+                secret: given.secret.clone(),
+                place: match &wanted.place {
+                    Place::Header { header, prefix } => {
+                        CredentialPlace::Header(header.clone(), prefix.clone())
+                    }
+                    Place::Query { query } => CredentialPlace::Query(query.clone()),
+                    Place::Basic { basic_user } => {
+                        CredentialPlace::Basic(config.get(basic_user).map(plain_text).unwrap_or_default())
+                    }
+                },
+                hosts: origins(&wanted.hosts),
+            });
+        }
+        let grants = Grants::new(origins(&manifest.grants.http), manifest.grants.kv, &spec.grants);
+        let bounds = ceiling.lowered_by(&manifest.bounds).lowered_by(&spec.bounds);
+        Ok(Self { tenant, name: spec.name, package, config, credentials, grants, bounds })
+    }
+
+    /// The inbound endpoint that a webhook's path names.
+    pub fn inbound(&self, endpoint: &str) -> Option<&EndpointName> {
+        self.package.manifest.endpoint(endpoint, Direction::Inbound).map(|(name, _)| name)
+    }
+
+    /// One config field as a guest sees it: a string as it is, anything else as JSON.
+    pub fn field(&self, name: &str) -> Option<String> {
+        self.config.get(name).map(plain_text)
+    }
+}
+
+impl Workflow {
+    /// Fits what the tenant wrote to what the manifest declares.
+    pub fn resolve(
+        tenant: TenantId,
+        spec: WorkflowSpec,
+        package: Package,
+        ceiling: &Bounds,
+    ) -> Result<Self, ResolveError> {
+        if package.manifest.world != World::Workflow {
+            return Err(ResolveError::World { package: package.package, want: "workflow" });
+        }
+        known("roles", spec.roles.keys(), &package.manifest.roles, &package)?;
+        if let Some(name) = package.manifest.roles.keys().find(|name| !spec.roles.contains_key(*name)) {
+            return Err(missing("roles", name, &package));
+        }
+        let bounds = ceiling.lowered_by(&package.manifest.bounds).lowered_by(&spec.bounds);
+        Ok(Self { tenant, name: spec.name, package, roles: spec.roles, triggers: spec.triggers, bounds })
+    }
+}
+
+fn known<'a, V>(
+    at: &'static str,
+    names: impl Iterator<Item = &'a FieldName>,
+    declared: &BTreeMap<FieldName, V>,
+    package: &Package,
+) -> Result<(), ResolveError> {
+    for name in names {
+        if !declared.contains_key(name) {
+            let near = nearest(name.as_str(), declared.keys().map(FieldName::as_str)).map(str::to_owned);
+            return Err(ResolveError::Unknown {
+                at,
+                name: name.clone(),
+                package: package.package.clone(),
+                near,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn missing(at: &'static str, name: &FieldName, package: &Package) -> ResolveError {
+    ResolveError::Missing { at, name: name.clone(), package: package.package.clone() }
+}
+
+fn check_kind(name: &FieldName, kind: FieldKind, value: &Value) -> Result<(), ResolveError> {
+    let (fits, want) = match kind {
+        FieldKind::Text => (value.is_string(), "a text"),
+        FieldKind::Number => (value.is_number(), "a number"),
+        FieldKind::Boolean => (value.is_boolean(), "true or false"),
+        FieldKind::Url => (origin_of(value).is_some(), "an http or https URL without user information"),
+    };
+    if fits { Ok(()) } else { Err(ResolveError::Kind { name: name.clone(), want }) }
+}
+
+fn origin_of(value: &Value) -> Option<Origin> {
+    Origin::of(&url::Url::parse(value.as_str()?).ok()?)
+}
+
+fn resolve_wish(wish: &OriginWish, config: &BTreeMap<FieldName, Value>) -> Option<OriginPattern> {
+    match wish {
+        OriginWish::Pattern(pattern) => Some(pattern.clone()),
+        OriginWish::Field(field) => config.get(field).and_then(origin_of).map(OriginPattern::exactly),
+    }
+}
+
+fn plain_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn package() -> Package {
+        let manifest = Manifest::parse(
+            br#"
+name = "example/crm"
+version = "0.1.0"
+world = "connector"
+[endpoints.create-lead]
+direction = "outbound"
+[config.base-url]
+kind = "url"
+[config.team]
+default = "sales"
+[credentials.key]
+place = { header = "x-api-key" }
+hosts = ["{base-url}"]
+[grants]
+http = ["{base-url}"]
+"#,
+        )
+        .unwrap();
+        Package { package: manifest.package(), digest: Digest::of(b""), manifest: Arc::new(manifest) }
+    }
+
+    fn resolve(spec: Value) -> Result<Connection, ResolveError> {
+        let spec = serde_json::from_value(spec).unwrap();
+        Connection::resolve("acme".parse().unwrap(), spec, package(), &Bounds::default())
+    }
+
+    #[test]
+    fn a_connection_fills_in_what_its_manifest_leaves_open() {
+        let connection = resolve(json!({
+            "name": "crm", "package": "example/crm@0.1.0",
+            "config": { "base-url": "http://127.0.0.1:9101/v1" },
+            "credentials": { "key": { "secret": "crm-key" } },
+            "grants": { "http": ["http://127.0.0.1:9101"] },
+        }))
+        .unwrap();
+        let origin = Origin::of(&"http://127.0.0.1:9101/x".parse().unwrap()).unwrap();
+        assert_eq!(connection.grants.allows(&origin), Ok(()));
+        assert_eq!(connection.field("team").as_deref(), Some("sales"));
+        assert!(connection.credentials[0].hosts[0].allows(&origin));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let check = |config: Value, want: &str| {
+            let error = resolve(json!({
+                "name": "crm", "package": "example/crm@0.1.0", "config": config,
+                "credentials": { "key": { "secret": "k" } },
+            }))
+            .unwrap_err();
+            assert!(error.to_string().contains(want), "{error}");
+        };
+        check(json!({}), "config `base-url` is missing");
+        check(json!({ "bas-url": "x" }), "did you mean `base-url`?");
+        check(json!({ "base-url": "ftp://x" }), "must be an http or https URL");
+        check(json!({ "base-url": "http://a", "team": 7 }), "config `team` must be a text");
+    }
+}
