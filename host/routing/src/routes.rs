@@ -1,0 +1,64 @@
+//! The live routes: one snapshot at a time, exchanged whole.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use host_model::name::{ConnectionName, TenantId, WorkflowName};
+use host_model::resource::{Connection, TenantSpec, Workflow};
+
+use crate::{NoRoute, Routed, Snapshot};
+
+/// The live routes. Look-ups take no lock, so a change never delays a request.
+#[derive(Debug, Default)]
+pub struct Routes {
+    now: ArcSwap<Snapshot>,
+}
+
+impl Routes {
+    /// Puts a new snapshot in place. Requests already routed keep what they have.
+    pub fn replace(&self, snapshot: Snapshot) {
+        self.now.store(Arc::new(snapshot));
+    }
+
+    /// What serves `/hooks/{tenant}/{connection}/{rest}`. `rest` is the raw path,
+    /// without a leading slash; its first segment is the endpoint, and an empty
+    /// one means the connector's only inbound endpoint.
+    pub fn resolve_hook(&self, tenant: &str, connection: &str, rest: &str) -> Result<Routed, NoRoute> {
+        self.now.load().hook(tenant, connection, rest)
+    }
+
+    /// What serves `/run/{tenant}/{workflow}`.
+    pub fn resolve_run(&self, tenant: &str, workflow: &str) -> Result<Routed, NoRoute> {
+        self.now.load().run(tenant, workflow)
+    }
+
+    /// The workflows that a message of this kind, emitted by this connection,
+    /// starts: each once, in order of their names.
+    pub fn workflows_for<'k>(
+        &self,
+        tenant: &TenantId,
+        connection: &ConnectionName,
+        message_kind: &'k str,
+    ) -> impl Iterator<Item = Arc<Workflow>> + Send + use<'k> {
+        let list = self.now.load().triggered(tenant, connection).map(Arc::clone).unwrap_or_default();
+        (0..list.len()).filter_map(move |place| {
+            let triggered = list.get(place)?;
+            triggered.by(message_kind).then(|| Arc::clone(&triggered.workflow))
+        })
+    }
+
+    /// A tenant.
+    pub fn tenant(&self, tenant: &TenantId) -> Option<Arc<TenantSpec>> {
+        self.now.load().tenant(tenant).map(Arc::clone)
+    }
+
+    /// A tenant's connection.
+    pub fn connection(&self, tenant: &TenantId, name: &ConnectionName) -> Option<Arc<Connection>> {
+        self.now.load().connection(tenant, name).map(Arc::clone)
+    }
+
+    /// A tenant's workflow.
+    pub fn workflow(&self, tenant: &TenantId, name: &WorkflowName) -> Option<Arc<Workflow>> {
+        self.now.load().workflow(tenant, name).map(Arc::clone)
+    }
+}
