@@ -15,6 +15,8 @@
 mod routed;
 mod routes;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 pub use routed::{NoRoute, Routed, Target};
 pub use routes::Routes;

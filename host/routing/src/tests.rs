@@ -6,7 +6,7 @@ use host_model::bounds::Bounds;
 use host_model::digest::Digest;
 use host_model::manifest::Manifest;
 use host_model::resource::{Connection, Package, TenantSpec, Workflow};
-use host_routing::{NoRoute, Routes, Snapshot, Target};
+use crate::{NoRoute, Routes, Snapshot, Target};
 use serde_json::{Value, json};
 
 const TWO_DOORS: &str = r#"
