@@ -1,1 +1,22 @@
-//! Not written yet.
+//! Packages: a stranger's component becomes a [`VerifiedPackage`] or an error
+//! that says what to do; verified ones are kept for ever under their version.
+//!
+//! Takes the bytes of an upload, gives [`host_model::resource::Package`] and
+//! content by digest.
+//!
+//! Invariants
+//! - Nothing is kept that [`verify()`] did not pass, and nothing is run here.
+//! - The manifest is inside the component: one digest covers both.
+//! - A version never changes its content.
+//! - An import that the manifest does not ask for is refused, before any host sees it.
+
+mod bounds;
+mod error;
+mod features;
+mod parse;
+mod verify;
+mod world;
+
+pub use bounds::MAX_PACKAGE;
+pub use error::PackageError;
+pub use verify::{VerifiedPackage, verify};
