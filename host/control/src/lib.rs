@@ -1,1 +1,3 @@
-//! Not written yet.
+//! control
+#![allow(dead_code)]
+mod documents;

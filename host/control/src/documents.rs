@@ -1,0 +1,98 @@
+//! The files that people write for a tenant: YAML, several documents each,
+//! every one with its `kind`.
+//!
+//! A document is read twice: for its kind, then as that kind's type from the
+//! same text. An internally tagged enum would buffer it and lose the places
+//! that errors name.
+
+mod read;
+mod split;
+
+use std::fmt;
+
+use host_model::resource::Resource;
+use serde::Deserialize;
+
+use self::read::{read, read_kind};
+use self::split::split;
+
+/// The most bytes of an applied file: a thousand documents of a kilobyte.
+pub const MAX_FILE: usize = 1 << 20;
+/// The most documents of an applied file: what one atomic commit can hold.
+pub const MAX_DOCUMENTS: usize = 1_000;
+/// The most mistakes told at once; more would only be scrolled past.
+const MAX_MISTAKES: usize = 20;
+
+/// One document: what it says and where it starts.
+#[derive(Clone, Debug)]
+pub(crate) struct Document {
+    pub(crate) line: u64,
+    pub(crate) resource: Resource,
+}
+
+/// What is wrong with a file, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The line, from 1.
+    pub line: u64,
+    /// What is wrong there and what to do.
+    pub message: String,
+}
+
+/// Everything that is wrong with a file: `lead.yaml line 4: unknown field ...`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Mistakes {
+    /// The file, as the caller named it.
+    pub file: String,
+    /// In order of the lines.
+    pub mistakes: Vec<Mistake>,
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, Mistake { line, message }) in self.mistakes.iter().take(MAX_MISTAKES).enumerate() {
+            let separator = if place == 0 { "" } else { "\n" };
+            write!(f, "{separator}{} line {line}: {message}", self.file)?;
+        }
+        match self.mistakes.len().checked_sub(MAX_MISTAKES) {
+            Some(more @ 1..) => write!(f, "\n... and {more} more"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a document says it is.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    Tenant,
+    Connection,
+    Workflow,
+    Schedule,
+}
+
+/// Reads every document, or says everything that is wrong with them.
+pub(crate) fn parse(text: &str) -> Result<Vec<Document>, Vec<Mistake>> {
+    let parts = split(text);
+    if parts.len() > MAX_DOCUMENTS {
+        let message = format!("the file has {} documents, the limit is {MAX_DOCUMENTS}: apply it in parts", parts.len());
+        return Err(vec![Mistake { line: 1, message }]);
+    }
+    let (mut documents, mut mistakes) = (Vec::new(), Vec::new());
+    for part in parts {
+        let resource = read_kind(&part).and_then(|kind| match kind {
+            Kind::Tenant => read(&part).map(Resource::Tenant),
+            Kind::Connection => read(&part).map(Resource::Connection),
+            Kind::Workflow => read(&part).map(Resource::Workflow),
+            Kind::Schedule => read(&part).map(Resource::Schedule),
+        });
+        match resource {
+            Ok(resource) => documents.push(Document { line: part.line, resource }),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    if mistakes.is_empty() { Ok(documents) } else { Err(mistakes) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! What control needs of the rest of the host, in its own words; the server
+//! fits the real things to these. Control knows no sandbox, no journal and no vault.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use host_model::effects::BoxFuture;
+use host_model::id::RunId;
+use host_model::name::{EndpointName, SecretName, TenantId, WorkflowName};
+use host_model::outcome::Finished;
+use host_model::resource::Connection;
+use host_model::run::{Run, RunStatus, Step};
+use secrecy::SecretString;
+
+/// Why the host itself did not do what it was asked. The text is for the
+/// operator's log; a caller sees the code only.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PortError {
+    /// No place is free; worth trying again after this.
+    #[error("busy, try again in {} ms", .0.as_millis())]
+    Busy(Duration),
+    /// What was asked is refused for a reason that the caller may read.
+    #[error("{0}")]
+    Refused(String),
+    /// The host failed.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Calls of connectors, each in a fresh sandbox with the connection's bounds.
+pub trait Calls: Send + Sync + 'static {
+    /// Tests the connection.
+    fn check(&self, connection: Arc<Connection>) -> BoxFuture<'_, Result<Finished<String>, PortError>>;
+
+    /// Calls an outbound endpoint with one JSON text; an answer is one too.
+    fn call(
+        &self,
+        connection: Arc<Connection>,
+        endpoint: EndpointName,
+        input: String,
+    ) -> BoxFuture<'_, Result<Finished<String>, PortError>>;
+}
+
+/// Which runs to list.
+#[derive(Clone, Debug)]
+pub struct RunQuery {
+    /// Of this workflow only.
+    pub workflow: Option<WorkflowName>,
+    /// In this state only.
+    pub status: Option<RunStatus>,
+    /// Runs older than this one.
+    pub after: Option<RunId>,
+    /// At most so many.
+    pub limit: NonZeroUsize,
+}
+
+/// A page of runs.
+#[derive(Clone, Debug, Default)]
+pub struct RunPage {
+    /// Newest first.
+    pub runs: Vec<Run>,
+    /// Pass as `after` for the next page.
+    pub next: Option<RunId>,
+}
+
+/// What is known of runs.
+pub trait Runs: Send + Sync + 'static {
+    /// A tenant's runs, newest first.
+    fn list<'a>(&'a self, tenant: &'a TenantId, query: RunQuery) -> BoxFuture<'a, Result<RunPage, PortError>>;
+
+    /// One run and its steps, in order of their numbers.
+    fn show<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        run: RunId,
+    ) -> BoxFuture<'a, Result<Option<(Run, Vec<Step>)>, PortError>>;
+}
+
+/// Stored secrets: written and named, never read back.
+pub trait Secrets: Send + Sync + 'static {
+    /// Sets a secret, over any earlier value.
+    fn set<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        name: &'a SecretName,
+        value: SecretString,
+    ) -> BoxFuture<'a, Result<(), PortError>>;
+
+    /// Deletes a secret; `false` if it was not there.
+    fn delete<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        name: &'a SecretName,
+    ) -> BoxFuture<'a, Result<bool, PortError>>;
+
+    /// The names of a tenant's secrets, in order.
+    fn names<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<Vec<SecretName>, PortError>>;
+}
