@@ -1,1 +1,137 @@
-//! Not written yet.
+//! The sandbox: strangers' components run here, one fresh store per call.
+//!
+//! Takes a connection or a workflow and a request, gives back a [`Finished`]:
+//! how the guest's call ended, what it used, what it logged. An `Err` means
+//! that the host failed, not the guest.
+//!
+//! Invariants
+//! - Every call has all bounds; passing one ends that call alone.
+//! - Machine code is mapped only if this host made it (HMAC, host-local key).
+//! - The compiler runs in a child process with its own limits.
+//! - `unsafe` stands in `engine/load.rs` and nowhere else in the host.
+//!
+//! [`Finished`]: host_model::outcome::Finished
+
+mod artefacts;
+mod call;
+pub mod compile;
+mod connector;
+mod engine;
+mod memory;
+mod prepare;
+mod proxy;
+mod state;
+mod wasi;
+mod workflow;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use host_capabilities::Capabilities;
+use host_model::digest::Digest;
+use host_model::effects::BoxFuture;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+pub use engine::{Allocation, EngineSettings};
+pub use prepare::PrepareError;
+pub use proxy::StreamedAnswer;
+
+/// Where components come from: the registry.
+pub trait Source: Send + Sync + 'static {
+    /// The component of this digest; `None` if there is none.
+    fn component(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Bytes>, String>>;
+}
+
+/// What a sandbox needs to start.
+pub struct Settings {
+    /// The engine's sizes.
+    pub engine: EngineSettings,
+    /// Where compiled artefacts are kept.
+    pub artefacts: PathBuf,
+    /// The host-local key that authenticates them; made at the first start.
+    pub key_file: PathBuf,
+    /// The program that compiles when called as `PROGRAM compile-component`.
+    pub compiler: PathBuf,
+}
+
+/// Why a sandbox could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The engine refused its configuration, also without pooling.
+    #[error("cannot make a wasm engine")]
+    Engine(#[source] wasmtime::Error),
+    /// The imports could not be linked.
+    #[error("cannot link the host's interfaces")]
+    Link(#[source] wasmtime::Error),
+    /// The artefact folder or its key could not be read or made.
+    #[error("cannot use the artefact cache at `{}`", path.display())]
+    Artefacts {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The host failed at a call; the guest is not to blame and learns nothing of it.
+#[derive(Debug, thiserror::Error)]
+pub enum CallFailed {
+    /// The component could not be made ready.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The engine failed.
+    #[error("the engine failed: {0}")]
+    Engine(String),
+    /// A panic in host code; the call is lost, the host goes on.
+    #[error("a host function panicked")]
+    Panicked,
+}
+
+/// Runs components.
+pub struct Sandbox {
+    capabilities: Arc<Capabilities>,
+    prepared: prepare::PreparedComponents,
+    /// One permit a pooling slot: a call waits for one instead of failing.
+    call_slots: Arc<Semaphore>,
+    /// Runs have slots of their own: a run waits for calls, so if both shared
+    /// one set, enough runs would wait for each other for ever.
+    run_slots: Arc<Semaphore>,
+    allocation: Allocation,
+    tasks: TaskTracker,
+}
+
+impl Sandbox {
+    /// Makes the engine and opens the artefact cache.
+    pub fn start(
+        settings: Settings,
+        capabilities: Arc<Capabilities>,
+        source: Arc<dyn Source>,
+    ) -> Result<Self, StartError> {
+        let (engine, allocation) = engine::make(&settings.engine).map_err(StartError::Engine)?;
+        let half = (settings.engine.slots as usize / 2).max(1);
+        let (call_slots, run_slots) = (Arc::new(Semaphore::new(half)), Arc::new(Semaphore::new(half)));
+        let artefacts = artefacts::Artefacts::open(&engine, &settings.artefacts, &settings.key_file)?;
+        let compiler = compile::Compiler::new(settings.compiler);
+        let linkers = prepare::Linkers::new(&engine).map_err(StartError::Link)?;
+        let prepared = prepare::PreparedComponents::new(engine, linkers, artefacts, compiler, source);
+        Ok(Self { capabilities, prepared, call_slots, run_slots, allocation, tasks: TaskTracker::new() })
+    }
+
+    /// How instances are allocated: for `wharf doctor` and the log.
+    pub fn allocation(&self) -> Allocation {
+        self.allocation
+    }
+
+    /// How many components are loaded.
+    pub fn loaded(&self) -> usize {
+        self.prepared.len()
+    }
+
+    /// Waits for answers that are still streaming.
+    pub async fn drain(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

@@ -1,0 +1,86 @@
+//! `wharf:http`: small and buffered, through the egress gate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use host_egress::{EgressError, SendLimits};
+use http::{HeaderName, HeaderValue, Method};
+
+use crate::Call;
+use crate::bindings::connector::wharf::http::outgoing;
+use crate::bindings::connector::wharf::types::types::Header;
+
+type Answer = Result<outgoing::Response, outgoing::Error>;
+
+impl outgoing::Host for Call {
+    async fn send(&mut self, request: outgoing::Request) -> wasmtime::Result<Answer> {
+        self.meter.host_call(size(&request.headers) + request.url.len())?;
+        self.meter.bytes(request.body.as_ref().map_or(0, Vec::len))?;
+        self.meter.body(request.body.as_ref().map_or(0, Vec::len))?;
+        self.meter.outbound_call()?;
+        let Some(connection) = self.connection().cloned() else {
+            return Ok(Err(outgoing::Error::Denied("there is no connection here to send for".to_owned())));
+        };
+        let limits = SendLimits {
+            timeout: request
+                .timeout_ms
+                .map_or(self.meter.bounds().wall, |ms| Duration::from_millis(ms.into()).min(self.meter.bounds().wall)),
+            body_bytes: self.meter.bounds().body_bytes,
+        };
+        let request = match build(request) {
+            Ok(request) => request,
+            Err(why) => return Ok(Err(outgoing::Error::InvalidRequest(why))),
+        };
+        let egress = Arc::clone(&self.host.egress);
+        match egress.send_buffered(&connection, request, limits).await {
+            Ok((response, _exchange)) => {
+                let (head, body) = response.into_parts();
+                let headers: Vec<Header> = head
+                    .headers
+                    .iter()
+                    .map(|(name, value)| Header { name: name.as_str().to_owned(), value: value.as_bytes().to_vec() })
+                    .collect();
+                self.meter.bytes(size(&headers) + body.len())?;
+                Ok(Ok(outgoing::Response { status: head.status.as_u16(), headers, body: body.to_vec() }))
+            }
+            Err(error) => Ok(Err(error.into())),
+        }
+    }
+}
+
+fn size(headers: &[Header]) -> usize {
+    headers.iter().map(|header| header.name.len() + header.value.len()).sum()
+}
+
+fn build(request: outgoing::Request) -> Result<http::Request<Bytes>, String> {
+    let method = Method::from_bytes(request.method.as_bytes())
+        .map_err(|_| format!("`{}` is not a method", request.method.escape_debug()))?;
+    let mut built = http::Request::builder()
+        .method(method)
+        .uri(request.url.as_str())
+        .body(request.body.map(Bytes::from).unwrap_or_default())
+        .map_err(|_| format!("`{}` is not a URL", request.url.escape_debug()))?;
+    for header in request.headers {
+        let name: HeaderName =
+            header.name.parse().map_err(|_| format!("`{}` is not a header name", header.name.escape_debug()))?;
+        let value =
+            HeaderValue::from_bytes(&header.value).map_err(|_| format!("header `{name}` has control characters"))?;
+        built.headers_mut().append(name, value);
+    }
+    Ok(built)
+}
+
+impl From<EgressError> for outgoing::Error {
+    fn from(error: EgressError) -> Self {
+        let text = error.to_string();
+        match error {
+            EgressError::Denied(_) => Self::Denied(text),
+            EgressError::InvalidRequest(_) => Self::InvalidRequest(text),
+            EgressError::Timeout => Self::Timeout,
+            EgressError::ConnectionFailed(_) => Self::ConnectionFailed(text),
+            EgressError::ResponseTooLarge(limit) => Self::ResponseTooLarge(limit),
+            _ => Self::Other(text),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! `wharf:log`: lines for the people who run and read this run.
+
+use host_model::outcome::{Level, LogLine};
+
+use crate::Call;
+use crate::bindings::connector::wharf::log::log;
+
+/// The longest a line may be before it is cut: a stack trace fits, a dumped body does not.
+const MAX_LINE: usize = 4 << 10;
+/// What a line costs besides its text, so that a flood of empty lines ends too.
+const LINE_OVERHEAD: usize = 32;
+
+impl log::Host for Call {
+    fn write(&mut self, level: log::Level, text: String) -> wasmtime::Result<()> {
+        self.meter.host_call(text.len())?;
+        let text = tidy(&text);
+        self.meter.log(text.len() + LINE_OVERHEAD)?;
+        let level = match level {
+            log::Level::Debug => Level::Debug,
+            log::Level::Info => Level::Info,
+            log::Level::Warn => Level::Warn,
+            log::Level::Error => Level::Error,
+        };
+        self.log.push(LogLine { time: self.host.clock.now(), level, text });
+        Ok(())
+    }
+}
+
+/// Cuts a line and escapes what a terminal might obey.
+pub(crate) fn tidy(text: &str) -> String {
+    let mut tidy = String::with_capacity(text.len().min(MAX_LINE));
+    for letter in text.chars() {
+        if tidy.len() + letter.len_utf8() > MAX_LINE {
+            tidy.push('…');
+            break;
+        }
+        if letter.is_control() { tidy.extend(letter.escape_default()) } else { tidy.push(letter) }
+    }
+    tidy
+}
+
+#[test]
+fn a_line_cannot_command_a_terminal_or_grow_without_end() {
+    assert_eq!(tidy("a\u{1b}[31mb\nc"), "a\\u{1b}[31mb\\nc");
+    assert_eq!(tidy("grüß dich"), "grüß dich");
+    assert!(tidy(&"x".repeat(10_000)).len() <= MAX_LINE + '…'.len_utf8());
+}

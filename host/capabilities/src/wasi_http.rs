@@ -1,0 +1,54 @@
+//! `wasi:http/outgoing-handler`: the same gate, streaming.
+
+use std::sync::Arc;
+
+use host_egress::{EgressError, SendLimits};
+use http::HeaderName;
+use http_body_util::BodyExt;
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
+};
+
+use crate::Call;
+
+type Transmitted = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Sent = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Transmitted), Error>> + Send>;
+
+impl WasiHttpHooks for Call {
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(|name: &HeaderName| DEFAULT_FORBIDDEN_HEADERS.contains(name))
+    }
+
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _transmitted: Transmitted,
+    ) -> Sent {
+        let counted = self.meter.host_call(request.uri().path().len()).and_then(|()| self.meter.outbound_call());
+        let bounds = self.meter.bounds();
+        let wanted = options.and_then(|options| options.first_byte_timeout);
+        let limits =
+            SendLimits { timeout: wanted.map_or(bounds.wall, |wanted| wanted.min(bounds.wall)), body_bytes: bounds.body_bytes };
+        let connection = self.connection().cloned();
+        let egress = Arc::clone(&self.host.egress);
+        Box::new(async move {
+            // No trap can be raised here: the meter remembers, and the call ends with that outcome.
+            let (Ok(()), Some(connection)) = (counted, connection) else { return Err(Error::HttpRequestDenied) };
+            let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+            let (response, _exchange) = egress.send(&connection, request, limits).await.map_err(wasi_error)?;
+            let response = response.map(|body| body.map_err(|_| Error::ConnectionTerminated).boxed_unsync());
+            Ok((response, Box::new(async { Ok(()) }) as Transmitted))
+        })
+    }
+}
+
+fn wasi_error(error: EgressError) -> Error {
+    match error {
+        EgressError::Denied(_) => Error::HttpRequestDenied,
+        EgressError::InvalidRequest(_) => Error::HttpRequestUriInvalid,
+        EgressError::Timeout => Error::ConnectionTimeout,
+        EgressError::ResponseTooLarge(limit) => Error::HttpResponseBodySize(Some(limit)),
+        _ => Error::ConnectionTerminated,
+    }
+}

@@ -1,0 +1,152 @@
+//! One call: a fresh store with every bound set, driven to its end, judged.
+
+use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use host_capabilities::{Call, Meter, Subject};
+use host_model::bounds::Bounds;
+use host_model::effects::Stopped;
+use host_model::outcome::{Bound, Exceeded, Finished, Level, LogLine, Outcome, Usage};
+use tokio::sync::SemaphorePermit;
+use wasmtime::component::ResourceTableError;
+use wasmtime::{Store, Trap};
+
+use crate::engine::MAX_STACK;
+use crate::state::State;
+use crate::{CallFailed, Sandbox};
+
+/// Fuel between two yields to the scheduler: about a millisecond of a
+/// spinning guest, so that neighbours and timeouts get their turn.
+const YIELD_EVERY: u64 = 10_000_000;
+
+/// How a driven guest ended: `None` if its wall time was up.
+pub(crate) struct Driven<T> {
+    result: Option<wasmtime::Result<T>>,
+    wall: Duration,
+    guest: Duration,
+}
+
+impl Sandbox {
+    /// A fresh store for one call, all bounds set. The permit holds its slot.
+    pub(crate) async fn open(
+        &self,
+        subject: Subject,
+        bounds: &Bounds,
+    ) -> Result<(Store<State>, SemaphorePermit<'_>), CallFailed> {
+        let slots = if matches!(subject, Subject::Run(_)) { &self.run_slots } else { &self.call_slots };
+        let slot = slots.acquire().await.map_err(|closed| CallFailed::Engine(closed.to_string()))?;
+        Ok((self.store(subject, bounds)?, slot))
+    }
+
+    pub(crate) fn store(&self, subject: Subject, bounds: &Bounds) -> Result<Store<State>, CallFailed> {
+        let call = Call::new(Arc::clone(&self.capabilities), subject, Meter::new(bounds.clone()));
+        let mut store = Store::new(&self.prepared.engine, State::new(call));
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(usize::try_from(bounds.host_call_bytes).unwrap_or(usize::MAX));
+        let fueled = store.set_fuel(bounds.fuel).and_then(|()| store.fuel_async_yield_interval(Some(YIELD_EVERY)));
+        fueled.map_err(|error| CallFailed::Engine(format!("{error:#}")))?;
+        Ok(store)
+    }
+}
+
+/// Runs a guest's future within its wall time and measures how long the guest
+/// itself was on the CPU. A panic in host code ends this call only.
+pub(crate) async fn drive<T>(
+    wall: Duration,
+    guest: impl Future<Output = wasmtime::Result<T>>,
+) -> Result<Driven<T>, CallFailed> {
+    let began = Instant::now();
+    let mut on_cpu = Duration::ZERO;
+    let mut guest = pin!(AssertUnwindSafe(guest).catch_unwind());
+    let timed = poll_fn(|context| {
+        let polled = Instant::now();
+        let progress = guest.as_mut().poll(context);
+        on_cpu += polled.elapsed();
+        progress
+    });
+    let result = match tokio::time::timeout(wall, timed).await {
+        Ok(Ok(result)) => Some(result),
+        Ok(Err(_)) => return Err(CallFailed::Panicked),
+        Err(_) => None,
+    };
+    Ok(Driven { result, wall: began.elapsed(), guest: on_cpu })
+}
+
+/// Turns a driven call into what is known of it. `judge` checks the answer.
+pub(crate) fn finish<T, U>(
+    mut store: Store<State>,
+    driven: Driven<T>,
+    judge: impl FnOnce(T, &Bounds) -> Outcome<U>,
+) -> Result<Finished<U>, CallFailed> {
+    let left = store.get_fuel().unwrap_or(0);
+    let state = store.data_mut();
+    let bounds = state.call.meter.bounds().clone();
+    let usage = Usage {
+        fuel: bounds.fuel.saturating_sub(left),
+        wall_us: micros(driven.wall),
+        guest_us: micros(driven.guest),
+        ..state.usage()
+    };
+    let mut log = std::mem::take(&mut state.call.log);
+    log.extend(written_lines(state));
+    let outcome = match (driven.result, state.call.meter.passed()) {
+        // Passed inside a WASI host function, where no trap could be raised.
+        (_, Some(exceeded)) => Outcome::Exceeded(exceeded),
+        (Some(Ok(answer)), None) => judge(answer, &bounds),
+        (Some(Err(error)), None) => judge_error(&error, &bounds)?,
+        (None, None) => Outcome::Exceeded(Exceeded {
+            bound: Bound::WallTime,
+            limit: u64::try_from(bounds.wall.as_millis()).unwrap_or(u64::MAX),
+            used: usage.wall_us / 1_000,
+        }),
+    };
+    Ok(Finished { outcome, usage, log })
+}
+
+fn judge_error<U>(error: &wasmtime::Error, bounds: &Bounds) -> Result<Outcome<U>, CallFailed> {
+    let exceeded = |bound, limit| Outcome::Exceeded(Exceeded { bound, limit, used: limit });
+    if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
+        return Ok(Outcome::Exceeded(*exceeded));
+    }
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        return Ok(match trap {
+            Trap::OutOfFuel => exceeded(Bound::Fuel, bounds.fuel),
+            Trap::StackOverflow => exceeded(Bound::Stack, MAX_STACK as u64),
+            trap => Outcome::Trapped(trap.to_string()),
+        });
+    }
+    if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+        return Ok(exceeded(Bound::Handles, bounds.handles.into()));
+    }
+    if let Some(stopped) = error.downcast_ref::<Stopped>() {
+        return Ok(Outcome::Trapped(stopped.to_string()));
+    }
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        return Err(CallFailed::Engine(format!("{error:#}")));
+    }
+    let cause = error.root_cause().to_string();
+    // wasmtime keeps this error's type to itself.
+    if cause.contains("fuel allocated for hostcalls") {
+        return Ok(exceeded(Bound::HostCallBytes, bounds.host_call_bytes));
+    }
+    // What is left is a guest that broke the component model's rules: invalid
+    // UTF-8, a list out of its memory, a second answer.
+    Ok(Outcome::Trapped(cause))
+}
+
+/// What a WASI guest wrote to stdout and stderr, as log lines.
+fn written_lines(state: &mut State) -> Vec<LogLine> {
+    let Some(wasi) = &state.wasi else { return Vec::new() };
+    let written = wasi.output.take();
+    let text = String::from_utf8_lossy(&written);
+    let lines = text.lines().filter(|line| !line.is_empty());
+    lines.map(|line| state.call.line(Level::Info, line)).collect()
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
