@@ -1,0 +1,220 @@
+//! What may be typed. Names are parsed here, so that everything behind can
+//! put them into a path as they are.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use host_model::id::{RunId, TokenId};
+use host_model::name::{ConnectionName, EndpointName, SecretName, TenantId, WorkflowName};
+use host_model::run::RunStatus;
+
+/// What every command takes.
+#[derive(Args, Clone)]
+pub struct Globals {
+    /// The server [default: the profile's, else http://127.0.0.1:7070]
+    #[arg(long, global = true, env = "WHARF_SERVER", value_name = "URL")]
+    pub server: Option<String>,
+    /// The API token [default: the profile's, if it is for that server]
+    #[arg(long, global = true, env = "WHARF_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// The tenant [default: the profile's, else the token's own]
+    #[arg(long, global = true, env = "WHARF_TENANT")]
+    pub tenant: Option<TenantId>,
+    /// A TOML file with `server`, `token` and `tenant` [default: ~/.config/wharf/profile.toml]
+    #[arg(long, global = true, env = "WHARF_PROFILE", value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Where the default profile is looked for. An argument, because only the
+    /// parser of arguments reads the environment.
+    #[arg(long, global = true, env = "HOME", hide = true)]
+    pub home: Option<PathBuf>,
+}
+
+/// A command that talks to a server.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Create or change what YAML files describe; again changes nothing
+    Apply {
+        /// A file of one or more documents; `-` is the standard input
+        #[arg(short, long = "file", required = true, value_name = "FILE", num_args = 1..)]
+        files: Vec<PathBuf>,
+        /// Say what would happen and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List what there is of a kind, or show one of them as it was applied
+    Get {
+        /// The kind
+        kind: Kind,
+        /// One of them
+        name: Option<String>,
+    },
+    /// Delete one thing
+    Delete {
+        /// Its kind
+        kind: Kind,
+        /// Its name
+        name: String,
+    },
+    /// Call an outbound endpoint of a connection, or test the connection
+    Call {
+        /// The connection
+        connection: ConnectionName,
+        /// The endpoint
+        #[arg(required_unless_present = "check")]
+        endpoint: Option<EndpointName>,
+        /// The input: JSON, `@file`, or `-` for the standard input
+        #[arg(short, long, value_name = "JSON|@FILE|-")]
+        data: Option<String>,
+        /// Test the connection: reach the outside system, change nothing
+        #[arg(long, conflicts_with_all = ["endpoint", "data"])]
+        check: bool,
+    },
+    /// Start a run of a workflow and wait for its result
+    Run {
+        /// The workflow
+        workflow: WorkflowName,
+        /// The input: JSON, `@file`, or `-` for the standard input
+        #[arg(short, long, value_name = "JSON|@FILE|-")]
+        data: Option<String>,
+        /// How long to wait for the result; the run goes on after that
+        #[arg(long, value_name = "SECONDS", default_value_t = 30, conflicts_with = "no_wait")]
+        wait: u32,
+        /// Do not wait: print the run's id as soon as it is durable
+        #[arg(long = "async")]
+        no_wait: bool,
+        /// The same key starts the same run once, however often it is sent
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
+    },
+    /// Look at runs
+    #[command(subcommand)]
+    Runs(Runs),
+    /// Create, list and delete tenants (operator)
+    #[command(subcommand)]
+    Tenant(Tenant),
+    /// Create, list and delete API tokens
+    #[command(subcommand)]
+    Token(Token),
+    /// Store, list and delete secrets; their values never come back
+    #[command(subcommand)]
+    Secret(Secret),
+    /// Upload a package: a component with its manifest inside (operator)
+    Publish {
+        /// The component
+        file: PathBuf,
+    },
+    /// List the packages
+    Packages,
+}
+
+/// Kinds that `get` and `delete` know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Who pays
+    #[value(alias = "tenants")]
+    Tenant,
+    /// A connector set up
+    #[value(alias = "connections")]
+    Connection,
+    /// What composes endpoints
+    #[value(alias = "workflows")]
+    Workflow,
+    /// When to run one
+    #[value(alias = "schedules")]
+    Schedule,
+}
+
+/// Looking at runs.
+#[derive(Subcommand)]
+pub enum Runs {
+    /// List runs, the newest first
+    List {
+        /// Only of this workflow
+        #[arg(long)]
+        workflow: Option<WorkflowName>,
+        /// Only those that stand there: accepted, succeeded, failed or diverged
+        #[arg(long, value_parser = status)]
+        status: Option<RunStatus>,
+        /// Only those after this one in the list
+        #[arg(long, value_name = "RUN")]
+        after: Option<RunId>,
+        /// At most this many
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Show one run, step by step
+    Show {
+        /// The run
+        id: RunId,
+    },
+}
+
+/// Tenants.
+#[derive(Subcommand)]
+pub enum Tenant {
+    /// Create a tenant, or change its limits
+    Create {
+        /// Its id, for ever
+        name: TenantId,
+        /// How many calls and runs may go on at once [default: the host's]
+        #[arg(long)]
+        concurrency: Option<std::num::NonZeroU32>,
+    },
+    /// List the tenants
+    List,
+    /// Delete a tenant and all that is its
+    Delete {
+        /// Which one
+        name: TenantId,
+    },
+}
+
+/// Tokens.
+#[derive(Subcommand)]
+pub enum Token {
+    /// Create a token and print it, once: for `--tenant`, or with `--operator` for everything
+    Create {
+        /// For the operator: it may do everything
+        #[arg(long)]
+        operator: bool,
+        /// What it is for
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// List the tokens, without their text
+    List,
+    /// Delete a token; it is refused from then on
+    Delete {
+        /// Which one
+        id: TokenId,
+    },
+}
+
+/// Secrets.
+#[derive(Subcommand)]
+pub enum Secret {
+    /// Store a value: asked for without echo, or read from a pipe or a file
+    Set {
+        /// Its name
+        name: SecretName,
+        /// Read the value from this file (`-`: standard input), one newline at its end not counted
+        #[arg(long, value_name = "FILE")]
+        value_file: Option<PathBuf>,
+    },
+    /// List the names
+    List,
+    /// Delete one
+    Delete {
+        /// Which one
+        name: SecretName,
+    },
+}
+
+fn status(word: &str) -> Result<RunStatus, String> {
+    let all = [RunStatus::Accepted, RunStatus::Succeeded, RunStatus::Failed, RunStatus::Diverged];
+    let words = all.map(RunStatus::as_str).join(", ");
+    all.into_iter().find(|status| status.as_str() == word).ok_or(format!("write one of {words}"))
+}

@@ -1,0 +1,100 @@
+//! One file per command, and what they share: a [`Session`].
+
+mod apply;
+mod call;
+mod packages;
+mod resources;
+mod run_workflow;
+mod runs;
+mod secrets;
+mod tenants;
+mod tokens;
+
+use host_model::name::TenantId;
+use serde::{Deserialize, Serialize};
+
+use crate::api::Api;
+use crate::args::{Command, Globals};
+use crate::error::{CommandError, Exit};
+use crate::profile::Target;
+use crate::terminal::Terminal;
+
+/// Does what was typed.
+pub(crate) async fn run(
+    command: Command,
+    globals: Globals,
+    terminal: &mut Terminal,
+) -> Result<Exit, CommandError> {
+    let target = Target::find(&globals)?;
+    let session =
+        &mut Session { api: Api::new(&target)?, tenant: target.tenant, json: globals.json, terminal };
+    match command {
+        Command::Apply { files, dry_run } => apply::run(session, &files, dry_run).await,
+        Command::Get { kind, name: None } => resources::list(session, kind).await,
+        Command::Get { kind, name: Some(name) } => resources::get(session, kind, &name).await,
+        Command::Delete { kind, name } => resources::delete(session, kind, &name).await,
+        Command::Call { connection, endpoint, data, .. } => match endpoint {
+            Some(endpoint) => call::call(session, &connection, &endpoint, data.as_deref()).await,
+            None => call::check(session, &connection).await,
+        },
+        Command::Run { workflow, data, wait, no_wait, idempotency_key } => {
+            let wait = (!no_wait).then_some(wait);
+            run_workflow::run(session, &workflow, data.as_deref(), wait, idempotency_key).await
+        }
+        Command::Runs(runs) => runs::run(session, runs).await,
+        Command::Tenant(tenant) => tenants::run(session, tenant).await,
+        Command::Token(token) => tokens::run(session, token).await,
+        Command::Secret(secret) => secrets::run(session, secret).await,
+        Command::Publish { file } => packages::publish(session, &file).await,
+        Command::Packages => packages::list(session).await,
+    }
+}
+
+/// One command's server, terminal and wishes.
+struct Session<'t> {
+    api: Api,
+    tenant: Option<TenantId>,
+    json: bool,
+    terminal: &'t mut Terminal,
+}
+
+/// Whom a token speaks for.
+#[derive(Deserialize)]
+#[serde(tag = "scope", rename_all = "kebab-case")]
+enum Whoami {
+    Operator,
+    Tenant { tenant: TenantId },
+}
+
+impl Session<'_> {
+    /// The tenant that was named, else the token's own.
+    async fn tenant_if_any(&self) -> Result<Option<TenantId>, CommandError> {
+        if let Some(tenant) = &self.tenant {
+            return Ok(Some(tenant.clone()));
+        }
+        let body = self.api.get("api/v1/whoami").value().await?;
+        Ok(match self.api.read(&body)? {
+            Whoami::Operator => None,
+            Whoami::Tenant { tenant } => Some(tenant),
+        })
+    }
+
+    /// The same where there must be one.
+    async fn tenant(&self) -> Result<TenantId, CommandError> {
+        self.tenant_if_any().await?.ok_or(CommandError::NoTenant)
+    }
+
+    /// Shows an answer: as it came for a program, in words for a person.
+    fn show(
+        &mut self,
+        answer: &impl Serialize,
+        words: impl FnOnce() -> String,
+    ) -> Result<Exit, CommandError> {
+        let text = match self.json {
+            true => serde_json::to_string_pretty(answer).map_err(std::io::Error::from)?,
+            false => words(),
+        };
+        self.terminal.say(&text)?;
+        Ok(Exit::Done)
+    }
+}

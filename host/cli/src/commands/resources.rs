@@ -1,0 +1,94 @@
+//! `wharf get` and `wharf delete`: what was applied, by kind.
+
+use host_model::name::{ConnectionName, ScheduleName, TenantId, WorkflowName};
+use serde_json::{Value, json};
+
+use super::Session;
+use crate::args::Kind;
+use crate::error::{CommandError, Exit};
+use crate::table::table;
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Connection => "connection",
+            Self::Workflow => "workflow",
+            Self::Schedule => "schedule",
+        }
+    }
+
+    /// Also its segment in a path.
+    fn plural(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenants",
+            Self::Connection => "connections",
+            Self::Workflow => "workflows",
+            Self::Schedule => "schedules",
+        }
+    }
+
+    /// What a list shows of each.
+    fn columns(self) -> &'static [&'static str; 3] {
+        match self {
+            Self::Tenant => &["name", "concurrency", ""],
+            Self::Connection | Self::Workflow => &["name", "package", ""],
+            Self::Schedule => &["name", "cron", "workflow"],
+        }
+    }
+}
+
+pub(super) async fn list(session: &mut Session<'_>, kind: Kind) -> Result<Exit, CommandError> {
+    let path = folder(session, kind).await?;
+    let body = session.api.get(&path).value().await?;
+    let items: Vec<Value> = session.api.read(&body)?;
+    session.show(&body, || listed(kind, &items))
+}
+
+pub(super) async fn get(session: &mut Session<'_>, kind: Kind, name: &str) -> Result<Exit, CommandError> {
+    let path = path(session, kind, name).await?;
+    let body = session.api.get(&path).value().await?;
+    // As YAML it can be edited and applied again.
+    let yaml = serde_saphyr::to_string(&body).map_err(std::io::Error::other)?;
+    session.show(&body, || yaml.trim_end().to_owned())
+}
+
+pub(super) async fn delete(session: &mut Session<'_>, kind: Kind, name: &str) -> Result<Exit, CommandError> {
+    let path = path(session, kind, name).await?;
+    session.api.delete(&path).value().await?;
+    let word = kind.word();
+    let told = json!({ "kind": word, "name": name, "action": "deleted" });
+    session.show(&told, || format!("{word} {name}: deleted"))
+}
+
+async fn folder(session: &Session<'_>, kind: Kind) -> Result<String, CommandError> {
+    Ok(match kind {
+        Kind::Tenant => "api/v1/tenants".to_owned(),
+        _ => format!("api/v1/tenants/{}/{}", session.tenant().await?, kind.plural()),
+    })
+}
+
+async fn path(session: &Session<'_>, kind: Kind, name: &str) -> Result<String, CommandError> {
+    // Parsed, because a name is a segment of a path from here on.
+    match kind {
+        Kind::Tenant => drop(name.parse::<TenantId>()?),
+        Kind::Connection => drop(name.parse::<ConnectionName>()?),
+        Kind::Workflow => drop(name.parse::<WorkflowName>()?),
+        Kind::Schedule => drop(name.parse::<ScheduleName>()?),
+    }
+    Ok(format!("{}/{name}", folder(session, kind).await?))
+}
+
+fn listed(kind: Kind, items: &[Value]) -> String {
+    if items.is_empty() {
+        return format!("no {} yet", kind.plural());
+    }
+    let cell = |item: &Value, name: &str| match item.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => String::new(),
+        Some(other) => other.to_string(),
+    };
+    let columns = *kind.columns();
+    let rows: Vec<_> = items.iter().map(|item| columns.map(|name| cell(item, name))).collect();
+    table(columns, &rows)
+}

@@ -1,0 +1,71 @@
+//! `wharf token`: who may come in.
+
+use host_model::clock::Timestamp;
+use host_model::id::TokenId;
+use host_model::name::TenantId;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Session;
+use crate::args::Token;
+use crate::error::{CommandError, Exit};
+use crate::table::table;
+
+/// A token as it is shown once, when it is made.
+#[derive(Deserialize)]
+struct Created {
+    id: TokenId,
+    token: String,
+}
+
+/// A token as it is listed.
+#[derive(Deserialize)]
+struct Listed {
+    id: TokenId,
+    #[serde(default)]
+    tenant: Option<TenantId>,
+    #[serde(default)]
+    note: String,
+    created: Timestamp,
+}
+
+pub(super) async fn run(session: &mut Session<'_>, command: Token) -> Result<Exit, CommandError> {
+    match command {
+        Token::Create { operator, note } => create(session, operator, &note).await,
+        Token::List => list(session).await,
+        Token::Delete { id } => {
+            session.api.delete(&format!("api/v1/tokens/{id}")).value().await?;
+            session.show(&json!({ "id": id, "action": "deleted" }), || format!("token {id}: deleted"))
+        }
+    }
+}
+
+async fn create(session: &mut Session<'_>, operator: bool, note: &str) -> Result<Exit, CommandError> {
+    // A forgotten `--tenant` must not make a token that may do everything.
+    let tenant = match operator {
+        true => None,
+        false => Some(session.tenant_if_any().await?.ok_or(CommandError::NoScope)?),
+    };
+    let wish = json!({ "tenant": tenant, "note": note });
+    let body = session.api.post("api/v1/tokens").json(&wish).value().await?;
+    let created: Created = session.api.read(&body)?;
+    if !session.json {
+        // On the error stream, so that `$(wharf token create)` is the token alone.
+        let whose = tenant.map_or("the operator".to_owned(), |tenant| format!("tenant {tenant}"));
+        session.terminal.warn(&format!("{} for {whose}; its text is shown this once:", created.id))?;
+    }
+    session.show(&body, || created.token)
+}
+
+async fn list(session: &mut Session<'_>) -> Result<Exit, CommandError> {
+    let body = session.api.get("api/v1/tokens").value().await?;
+    let tokens: Vec<Listed> = session.api.read(&body)?;
+    session.show(&body, || {
+        let rows = tokens.iter().map(|token| {
+            let scope = token.tenant.as_ref().map_or("operator".to_owned(), TenantId::to_string);
+            let made = token.created.format("%Y-%m-%d %H:%M UTC").to_string();
+            [token.id.to_string(), scope, made, token.note.clone()]
+        });
+        table(["token", "scope", "made", "note"], &rows.collect::<Vec<_>>())
+    })
+}

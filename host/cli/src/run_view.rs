@@ -1,0 +1,110 @@
+//! A run for people: what started it, what it did step by step, how it ended.
+
+use host_model::clock::Timestamp;
+use host_model::outcome::{Level, LogLine, Outcome, Usage};
+use host_model::run::{Effect, Run, StartedBy, Step};
+
+use crate::table::{cut, one_line};
+use crate::units;
+
+/// How much of an input or an answer is shown; `--json` has all of it.
+const EXCERPT: usize = 160;
+
+/// The view.
+pub(crate) fn render(run: &Run, steps: &[Step]) -> String {
+    let took = match run.finished_at {
+        Some(end) => units::micros(between(run.accepted_at, end)),
+        None => "not done yet".to_owned(),
+    };
+    let again = match run.attempts {
+        0 | 1 => String::new(),
+        attempts => format!(", taken up {attempts} times"),
+    };
+    let mut lines = vec![
+        format!("{} {}: {} ({})", run.id, run.status.as_str(), run.workflow, run.package),
+        format!("  accepted {}, started by {}", moment(run.accepted_at), started_by(&run.started_by)),
+        format!("  took     {took}{again}"),
+        format!("  used     {}", used(&run.usage)),
+        format!("  input    {} {}", one_line(&run.input.kind), cut(&run.input.data, EXCERPT)),
+    ];
+    let mut steps: Vec<&Step> = steps.iter().collect();
+    steps.sort_by_key(|step| step.number);
+    for step in steps {
+        lines.extend(step_lines(run.accepted_at, step));
+    }
+    lines.extend(run.log.iter().map(|line| format!("  log      {}", logged(line))));
+    let result = run.outcome.as_ref().map_or_else(|| "none yet".to_owned(), ended);
+    lines.push(format!("  result   {result}"));
+    lines.join("\n")
+}
+
+fn step_lines(start: Timestamp, step: &Step) -> Vec<String> {
+    let number = step.number;
+    let at = units::micros(between(start, step.started_at));
+    let mut lines = match &step.effect {
+        Effect::Sleep { ms } => vec![format!("  step {number:<3} +{at}  sleep {ms} ms")],
+        Effect::Call { role, connection, endpoint, input } => {
+            let connection = connection.as_ref().map_or("no connection", |name| name.as_str());
+            let took = units::micros(between(step.started_at, step.finished_at));
+            let fuel = units::count(step.usage.fuel);
+            let memory = units::bytes(step.usage.peak_memory);
+            let (role, endpoint) = (one_line(role), one_line(endpoint));
+            vec![
+                format!("  step {number:<3} +{at}  {role} → {connection} {endpoint}"),
+                format!("    took   {took}, {fuel} fuel, {memory}"),
+                format!("    input  {}", cut(input, EXCERPT)),
+                format!("    gave   {}", ended(&step.outcome)),
+            ]
+        }
+    };
+    lines.extend(step.log.iter().map(|line| format!("    log    {}", logged(line))));
+    lines
+}
+
+fn ended(outcome: &Outcome<String>) -> String {
+    match outcome {
+        Outcome::Answered(value) => format!("answered {}", cut(value, EXCERPT)),
+        Outcome::Declined(error) => format!("declined: {}", one_line(&error.to_string())),
+        Outcome::Exceeded(exceeded) => exceeded.to_string(),
+        Outcome::Trapped(trap) => format!("crashed: {}", one_line(trap)),
+        Outcome::BadAnswer(why) => format!("gave a bad answer: {}", one_line(why)),
+    }
+}
+
+fn started_by(by: &StartedBy) -> String {
+    match by {
+        StartedBy::Webhook(connection) => format!("the webhook of {connection}"),
+        StartedBy::Schedule(schedule) => format!("schedule {schedule}"),
+        StartedBy::Manual => "hand".to_owned(),
+    }
+}
+
+fn used(usage: &Usage) -> String {
+    format!(
+        "{} fuel, {} of guest time, {} at most, {} host calls, {} requests out",
+        units::count(usage.fuel),
+        units::micros(usage.guest_us),
+        units::bytes(usage.peak_memory),
+        units::count(usage.host_calls),
+        usage.outbound_calls,
+    )
+}
+
+fn logged(line: &LogLine) -> String {
+    let level = match line.level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    };
+    format!("{level}: {}", one_line(&line.text))
+}
+
+fn moment(at: Timestamp) -> String {
+    at.format("%Y-%m-%d %H:%M:%S%.3f UTC").to_string()
+}
+
+/// Microseconds from one instant to another; none if the clock was set back between.
+pub(crate) fn between(start: Timestamp, end: Timestamp) -> u64 {
+    (end - start).num_microseconds().and_then(|us| u64::try_from(us).ok()).unwrap_or(0)
+}
