@@ -14,9 +14,13 @@ mod bounds;
 mod error;
 mod features;
 mod parse;
+mod record;
+mod registry;
 mod verify;
 mod world;
 
 pub use bounds::MAX_PACKAGE;
 pub use error::PackageError;
+pub use record::Record;
+pub use registry::{PublishError, Published, ReadError, Registry};
 pub use verify::{VerifiedPackage, verify};

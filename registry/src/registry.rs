@@ -1,0 +1,172 @@
+//! The packages that a host has: published once, kept under their version for ever.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use host_model::clock::Clock;
+use host_model::digest::Digest;
+use host_model::manifest::Manifest;
+use host_model::name::{PackageName, PackageRef};
+use host_model::resource::Package;
+use host_store::{BlobError, Blobs, Commit, Store, StoreError};
+
+use crate::error::PackageError;
+use crate::record::{Record, slot, space, versions};
+use crate::verify::{VerifiedPackage, verify};
+
+/// A publish that succeeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Name and version, from the manifest.
+    pub package: PackageRef,
+    /// The content.
+    pub digest: Digest,
+    /// `false` if the same content was there already.
+    pub created: bool,
+}
+
+/// Why an upload was not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// It is not a package.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// The version has another content.
+    #[error(
+        "{package} is published with another content ({published}): versions are immutable, publish a new one"
+    )]
+    Immutable {
+        /// Name and version.
+        package: PackageRef,
+        /// What is there.
+        published: Digest,
+    },
+    /// The host failed.
+    #[error("cannot publish the package")]
+    Storage(#[from] ReadError),
+}
+
+/// Why the registry could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The store failed.
+    #[error("the registry's store failed")]
+    Store(#[from] StoreError),
+    /// A blob could not be read or written.
+    #[error("the registry's blobs failed")]
+    Blob(#[from] BlobError),
+    /// A record without its blob, or one that this host did not write.
+    #[error("package {0} is damaged: restore the blobs and the store from one backup")]
+    Damaged(String),
+    /// The task that verified an upload did not end.
+    #[error("the verifier of an upload did not end well")]
+    Verifier,
+}
+
+/// The packages of one host or cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct Registry {
+    store: Arc<dyn Store>,
+    blobs: Blobs,
+    clock: Arc<dyn Clock>,
+    /// Nothing in it is ever wrong: a version never changes. As large as the
+    /// manifests of the packages in use.
+    known: Arc<Mutex<HashMap<PackageRef, Package>>>,
+}
+
+impl Registry {
+    /// The packages in this store and these blobs.
+    pub fn new(store: Arc<dyn Store>, blobs: Blobs, clock: Arc<dyn Clock>) -> Self {
+        Self { store, blobs, clock, known: Arc::default() }
+    }
+
+    /// Verifies an upload and keeps it, durably. The same content again is fine.
+    pub async fn publish(&self, bytes: Bytes, by: &str) -> Result<Published, PublishError> {
+        let upload = bytes.clone();
+        let verified = tokio::task::spawn_blocking(move || verify(&upload)).await;
+        let verified = verified.map_err(|_| ReadError::Verifier)??;
+        let package = verified.manifest.package();
+        let digest = verified.digest;
+        if let Some(there) = self.record(&package).await? {
+            return already(package, digest, there.digest);
+        }
+        let record = self.keep(bytes, verified, by).await?;
+        let value = serde_json::to_vec(&record).map_err(|_| ReadError::Damaged(package.to_string()))?;
+        let commit = Commit::default().absent(slot(&package)).put(slot(&package), value);
+        match self.store.commit(commit).await {
+            Ok(_) => Ok(Published { package, digest, created: true }),
+            // Somebody else published the version in between.
+            Err(StoreError::Conflict) => match self.record(&package).await? {
+                Some(there) => already(package, digest, there.digest),
+                None => Err(ReadError::Store(StoreError::Conflict).into()),
+            },
+            Err(error) => Err(ReadError::Store(error).into()),
+        }
+    }
+
+    /// A package as used; `None` if that version was never published.
+    pub async fn get(&self, package: &PackageRef) -> Result<Option<Package>, ReadError> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known().get(package) {
+            return Ok(Some(found.clone()));
+        }
+        let Some(record) = self.record(package).await? else { return Ok(None) };
+        let damaged = || ReadError::Damaged(package.to_string());
+        let text = self.blobs.get(&record.manifest).await?.ok_or_else(damaged)?;
+        let manifest: Manifest = serde_json::from_slice(&text).map_err(|_| damaged())?;
+        let found = Package { package: record.package, digest: record.digest, manifest: Arc::new(manifest) };
+        known().insert(package.clone(), found.clone());
+        Ok(Some(found))
+    }
+
+    /// What is kept of a package.
+    pub async fn record(&self, package: &PackageRef) -> Result<Option<Record>, ReadError> {
+        self.store.get(&slot(package)).await?.map(|entry| decode(&entry.value)).transpose()
+    }
+
+    /// The component of this digest; `None` if there is none.
+    pub async fn content(&self, digest: &Digest) -> Result<Option<Bytes>, ReadError> {
+        Ok(self.blobs.get(digest).await?)
+    }
+
+    /// A page of packages in order of their names, after `after`.
+    pub async fn list(&self, after: Option<&PackageRef>, limit: usize) -> Result<Vec<Record>, ReadError> {
+        let after = after.map(slot);
+        let page = self.store.scan(&space(), after.as_deref(), limit).await?;
+        page.iter().map(|entry| decode(&entry.value)).collect()
+    }
+
+    /// The versions of one package, at most a page of them.
+    pub async fn versions(&self, name: &PackageName) -> Result<Vec<Record>, ReadError> {
+        let page = self.store.scan(&versions(name.as_str()), None, usize::MAX).await?;
+        page.iter().map(|entry| decode(&entry.value)).collect()
+    }
+
+    /// Writes the blobs; only then may a record name them.
+    async fn keep(&self, bytes: Bytes, verified: VerifiedPackage, by: &str) -> Result<Record, ReadError> {
+        let package = verified.manifest.package();
+        let manifest =
+            serde_json::to_vec(&verified.manifest).map_err(|_| ReadError::Damaged(package.to_string()))?;
+        Ok(Record {
+            digest: self.blobs.put(bytes).await?,
+            manifest: self.blobs.put(manifest.into()).await?,
+            package,
+            size: verified.size,
+            published_by: by.to_owned(),
+            published_at: self.clock.now(),
+        })
+    }
+}
+
+fn already(package: PackageRef, digest: Digest, published: Digest) -> Result<Published, PublishError> {
+    if digest == published {
+        Ok(Published { package, digest, created: false })
+    } else {
+        Err(PublishError::Immutable { package, published })
+    }
+}
+
+fn decode(value: &[u8]) -> Result<Record, ReadError> {
+    serde_json::from_slice(value).map_err(|_| ReadError::Damaged("(unreadable record)".to_owned()))
+}
