@@ -1,1 +1,40 @@
-//! Not written yet.
+//! Egress: the one way out for a guest's HTTP request, and the vault.
+//!
+//! Takes a guest's frozen request and its connection; gives back the answer,
+//! scrubbed of the connection's credentials, or a refusal that names its rule.
+//!
+//! Invariants
+//! - The name passes a gate before anything is looked up; then every address
+//!   that it became passes another, and only those addresses are dialled.
+//! - A credential enters a request after the first gate, on the way to an
+//!   origin that both its manifest entry and the grants name, and nowhere else.
+//! - No error, log line or record here carries a credential: `reveal_` has one caller.
+//! - Sockets are never shared between two connections, nor between tenants.
+
+mod address;
+mod answer;
+mod body;
+mod client;
+mod dial;
+mod error;
+mod exchange;
+mod gate;
+mod inject;
+mod policy;
+mod pool;
+mod resolve;
+mod scrub;
+mod seal;
+mod vault;
+
+pub use address::is_public;
+pub use answer::AnswerBody;
+pub use body::{Body, BoxError, empty_body, full_body};
+pub use client::{Egress, EgressConfig, EgressSetupError, SendLimits, Sent};
+pub use error::EgressError;
+pub use exchange::{Exchange, ExchangeInfo};
+pub use gate::parse_url;
+pub use policy::{BadRange, Denied, HostRule, Opening, Policy, gate};
+pub use resolve::{Resolver, SystemResolver};
+pub use seal::{MasterKey, MasterKeyError};
+pub use vault::{MAX_SECRET, MAX_SECRETS, Vault, VaultError};

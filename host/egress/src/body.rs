@@ -1,0 +1,83 @@
+//! Request bodies: streamed, counted and bounded on their way out.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full};
+
+use crate::exchange::Exchange;
+
+/// Any error of a guest's body.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A request's body: a stream from the guest, or bytes that are there already.
+pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// A body of these bytes.
+pub fn full_body(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// No body.
+pub fn empty_body() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// What broke a request's body.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error("the request's body is larger than {0} bytes, the call's bound (bounds: body-bytes)")]
+    TooLarge(u64),
+    #[error("the request's body broke off: {0}")]
+    ByGuest(BoxError),
+}
+
+/// A body that ends with an error at its limit and says how far it came.
+pub(crate) struct Outgoing {
+    body: Body,
+    left: u64,
+    limit: u64,
+    exchange: Exchange,
+}
+
+impl Outgoing {
+    pub(crate) fn new(body: Body, limit: u64, exchange: Exchange) -> Self {
+        Self { body, left: limit, limit, exchange }
+    }
+}
+
+impl HttpBody for Outgoing {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return Poll::Ready(Some(Err(Broken::ByGuest(error)))),
+            None => return Poll::Ready(None),
+        };
+        if let Some(data) = frame.data_ref() {
+            let size = data.len() as u64;
+            match self.left.checked_sub(size) {
+                Some(left) => self.left = left,
+                None => return Poll::Ready(Some(Err(Broken::TooLarge(self.limit)))),
+            }
+            self.exchange.add_sent(size);
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,143 @@
+//! Keep-alive connections, one pool for each connection of each tenant, so
+//! that no socket, TLS session or queue is shared between two of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use host_model::digest::Digest;
+use host_model::name::{ConnectionName, TenantId};
+use host_model::resource::Connection;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioTimer;
+use parking_lot::Mutex;
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use crate::body::Outgoing;
+use crate::dial::{Connector, Dialer};
+use crate::scrub::{Matcher, Needles};
+
+/// The most pools: as many connections as a host keeps warm. The one that was
+/// not used for longest goes first; its connection dials anew.
+const MAX_POOLS: usize = 1_000;
+/// How long a socket stays open unused: below the minute after which common
+/// servers and balancers close it, so that requests seldom meet a closed one.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+/// The most unused sockets to one origin: what a connection's usual
+/// concurrency reuses; more only hold descriptors.
+const MAX_IDLE: usize = 8;
+/// The most exchanges of one connection at once, streamed answers included,
+/// so that one connection cannot take all descriptors. Others wait, in time.
+const MAX_EXCHANGES: usize = 32;
+/// The most bytes of an answer's status line and headers, and so of a socket's buffer.
+const MAX_HEAD: usize = 64 << 10;
+/// The most headers of an answer.
+const MAX_ANSWER_HEADERS: usize = 200;
+/// TLS sessions that one pool may resume.
+const SESSIONS: usize = 8;
+
+/// One connection's way out.
+pub(crate) struct Pool {
+    pub(crate) client: Client<Connector, Outgoing>,
+    pub(crate) places: Arc<Semaphore>,
+    /// The matcher of exchanges under way, which mostly share their secrets.
+    matcher: Mutex<(Option<Digest>, Weak<Matcher>)>,
+}
+
+impl Pool {
+    /// A matcher for these needles: the one in use, if it is for the same.
+    pub(crate) fn matcher(&self, needles: &Needles) -> Option<Arc<Matcher>> {
+        let digest = needles.digest();
+        let mut shared = self.matcher.lock();
+        if shared.0 == Some(digest)
+            && let Some(matcher) = shared.1.upgrade()
+        {
+            return Some(matcher);
+        }
+        let matcher = Arc::new(needles.matcher()?);
+        *shared = (Some(digest), Arc::downgrade(&matcher));
+        Some(matcher)
+    }
+}
+
+/// What a slot is for.
+type Key = (TenantId, ConnectionName);
+
+/// All pools of a host.
+pub(crate) struct Pools {
+    dialer: Dialer,
+    tls: Arc<ClientConfig>,
+    tasks: TaskTracker,
+    slots: Mutex<Slots>,
+}
+
+#[derive(Default)]
+struct Slots {
+    /// Counts up with each use; tells who was not used for longest.
+    now: u64,
+    by_key: HashMap<Key, (u64, Arc<Pool>)>,
+}
+
+impl Pools {
+    pub(crate) fn new(dialer: Dialer, tls: ClientConfig) -> Self {
+        Self { dialer, tls: Arc::new(tls), tasks: TaskTracker::new(), slots: Mutex::default() }
+    }
+
+    /// The pool of a connection.
+    pub(crate) fn of(&self, connection: &Connection) -> Arc<Pool> {
+        let key = (connection.tenant.clone(), connection.name.clone());
+        let mut slots = self.slots.lock();
+        slots.now += 1;
+        let now = slots.now;
+        if let Some((used, pool)) = slots.by_key.get_mut(&key) {
+            *used = now;
+            return Arc::clone(pool);
+        }
+        if slots.by_key.len() >= MAX_POOLS {
+            let oldest = slots.by_key.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| key.clone());
+            oldest.and_then(|key| slots.by_key.remove(&key));
+        }
+        let pool = Arc::new(self.open());
+        slots.by_key.insert(key, (now, Arc::clone(&pool)));
+        pool
+    }
+
+    /// Lets go of every pool and waits until what is under way is done.
+    pub(crate) async fn drain(&self) {
+        self.slots.lock().by_key.clear();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn open(&self) -> Pool {
+        let mut tls = ClientConfig::clone(&self.tls);
+        // The roots are shared, the sessions are not.
+        tls.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let https = HttpsConnector::from((self.dialer.clone(), tls));
+        let client = Client::builder(Tracked(self.tasks.clone()))
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(MAX_IDLE)
+            .pool_timer(TokioTimer::new())
+            .http1_max_buf_size(MAX_HEAD)
+            .http1_max_headers(MAX_ANSWER_HEADERS)
+            .build(Connector(https));
+        Pool { client, places: Arc::new(Semaphore::new(MAX_EXCHANGES)), matcher: Mutex::default() }
+    }
+}
+
+/// Runs the client's tasks where somebody can wait for them.
+#[derive(Clone)]
+struct Tracked(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for Tracked
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
+    }
+}
