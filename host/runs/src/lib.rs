@@ -1,1 +1,120 @@
-//! Not written yet.
+//! Runs: accepted durably, carried step by step, finished, taken up again
+//! after a crash.
+//!
+//! Takes messages and the workflows they start; gives ids once they are
+//! durable, and later how each run ended. Guests are run by whoever implements
+//! [`Guests`]; nothing here knows wasm or HTTP.
+//!
+//! Invariants
+//! - What was accepted is in the store until it has ended; memory is a cache of it.
+//! - A guest is shown only what is recorded, so a replay shows it the same.
+//! - Only a run's [`perform::Writer`] writes the run, at the version it knows;
+//!   whoever lost track reads again.
+//! - The host's own failures never end a run; they leave it accepted.
+
+mod accept;
+mod ask;
+mod backlog;
+mod execute;
+mod guests;
+mod idempotency;
+mod journal;
+mod keys;
+mod ledger;
+mod perform;
+mod places;
+mod query;
+mod record;
+mod settings;
+mod shelf;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use host_model::clock::Clock;
+use host_store::{Blobs, Store};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+pub use self::accept::{AcceptError, Accepted, MAX_RUNS, NewRun};
+pub use self::backlog::RecoverError;
+pub use self::guests::{EndpointCall, Guests, HostFailure};
+pub use self::idempotency::{Idempotency, MAX_KEY};
+pub use self::query::{Filter, ReadError, RunPage, StepPage};
+pub use self::settings::{Backoff, Settings};
+
+use self::places::Places;
+use self::settings::Stops;
+use self::shelf::Shelf;
+
+/// The runs of one host.
+pub struct Runs {
+    shelf: Shelf,
+    clock: Arc<dyn Clock>,
+    guests: Arc<dyn Guests>,
+    settings: Settings,
+    places: Arc<Places>,
+    stops: Stops,
+    tasks: TaskTracker,
+    /// Tells this process from those before it.
+    process: u64,
+    /// Runs that may have ended the host before go one at a time.
+    suspects: Semaphore,
+}
+
+impl Runs {
+    /// Ready to accept. Call it in a tokio runtime; call [`Runs::recover`] next.
+    pub fn new(
+        store: Arc<dyn Store>,
+        blobs: Blobs,
+        clock: Arc<dyn Clock>,
+        guests: Arc<dyn Guests>,
+        settings: Settings,
+    ) -> Arc<Self> {
+        let runs = Arc::new(Self {
+            shelf: Shelf { store, blobs },
+            clock,
+            guests,
+            settings,
+            places: Places::new(settings.max_in_memory),
+            stops: Stops::default(),
+            tasks: TaskTracker::new(),
+            process: u64::from_be_bytes(random()),
+            suspects: Semaphore::new(1),
+        });
+        runs.tasks.spawn(backlog::dispatch(
+            Arc::downgrade(&runs),
+            Arc::clone(&runs.places),
+            runs.stops.clone(),
+        ));
+        runs
+    }
+
+    /// Stops: accepts nothing more, parks what only waits, lets the rest end.
+    /// `true` if it did within `grace`; otherwise it was cut. What was parked
+    /// or cut stays accepted and goes on at the next start.
+    pub async fn drain(&self, grace: Duration) -> bool {
+        self.stops.drain.cancel();
+        self.tasks.close();
+        let clean = tokio::time::timeout(grace, self.tasks.wait()).await.is_ok();
+        self.stops.now.cancel();
+        self.tasks.wait().await;
+        clean
+    }
+}
+
+impl Drop for Runs {
+    fn drop(&mut self) {
+        self.stops.drain.cancel();
+    }
+}
+
+/// Random bytes.
+#[expect(clippy::expect_used, reason = "a system without a random source can make no id at all")]
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the system's random source works from boot on");
+    bytes
+}

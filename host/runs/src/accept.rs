@@ -1,0 +1,273 @@
+//! Accepting: one commit makes the runs, their inputs and the idempotency
+//! record durable, or nothing. Only then does anybody hear of it.
+
+use std::sync::Arc;
+
+use host_model::clock::Timestamp;
+use host_model::id::{MessageId, RunId};
+use host_model::message::{BadDraft, Draft};
+use host_model::name::TenantId;
+use host_model::outcome::Usage;
+use host_model::resource::Workflow;
+use host_model::run::{RunStatus, StartedBy};
+use host_store::{Commit, StoreError};
+
+use crate::idempotency::{Idempotency, MAX_KEY, Seen, until};
+use crate::places::Place;
+use crate::record::{Envelope, Given, Payload, Record, bounds_to_spec, wiring_of};
+use crate::shelf::as_json;
+use crate::{Runs, keys, random};
+
+/// The most runs that are accepted together: a webhook's hundred messages for
+/// five workflows each, well within one commit.
+pub const MAX_RUNS: usize = 500;
+
+/// How often a commit is tried that others were quicker than.
+const TRIES: usize = 5;
+
+/// A run to be.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// What is run. The run is pinned to it as it is now.
+    pub workflow: Arc<Workflow>,
+    /// What started it.
+    pub started_by: StartedBy,
+    /// The message that it runs for.
+    pub draft: Draft,
+}
+
+/// Runs that are durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Their ids, in the order of what was given.
+    pub runs: Vec<RunId>,
+    /// They were accepted before, under the same idempotency key.
+    pub repeated: bool,
+}
+
+/// Why runs were not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// The message is no message. Nothing was accepted.
+    #[error("message {index} of {count} cannot be accepted")]
+    Draft {
+        /// Which one, from 0.
+        index: usize,
+        /// Of how many.
+        count: usize,
+        /// Why.
+        source: BadDraft,
+    },
+    /// Too many at once. Nothing was accepted.
+    #[error("{count} runs at once, the most is {MAX_RUNS}; send fewer messages at a time")]
+    TooMany {
+        /// How many.
+        count: usize,
+    },
+    /// The idempotency key is empty or too long. Nothing was accepted.
+    #[error("an idempotency key must have 1 to {MAX_KEY} bytes, this one has {0}")]
+    KeyLength(usize),
+    /// Something else was sent with the same key before. Nothing was accepted.
+    #[error("this idempotency key was used for something else; use a new key for a new request")]
+    KeyReused,
+    /// A requirement of the caller's own part of the commit does not hold. Nothing was accepted.
+    #[error("something that the runs depend on was changed by somebody else")]
+    Conflict,
+    /// The host is stopping. Nothing was accepted.
+    #[error("the host is stopping and accepts nothing more; send it again")]
+    Stopping,
+    /// The store failed; whether the runs were accepted is not known. With an
+    /// idempotency key the caller can safely send again.
+    #[error("cannot make the runs durable")]
+    Store(#[source] StoreError),
+    /// A bug ended the task; whether the runs were accepted is not known.
+    #[error("accepting was interrupted by a failure of the host")]
+    Interrupted,
+}
+
+/// What is made of the runs before their commit.
+struct Made {
+    runs: Vec<(TenantId, RunId)>,
+    commit: Commit,
+}
+
+impl Runs {
+    /// Makes the runs durable and starts them in the background.
+    pub async fn accept(
+        self: &Arc<Self>,
+        runs: Vec<NewRun>,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Accepted, AcceptError> {
+        self.accept_with(runs, idempotency, Commit::default()).await
+    }
+
+    /// As [`Runs::accept`], with requirements and changes of the caller's in
+    /// the same commit. [`AcceptError::Conflict`] if one of those requirements
+    /// does not hold.
+    pub async fn accept_with(
+        self: &Arc<Self>,
+        runs: Vec<NewRun>,
+        idempotency: Option<Idempotency>,
+        also: Commit,
+    ) -> Result<Accepted, AcceptError> {
+        if self.stops.drain.is_cancelled() {
+            return Err(AcceptError::Stopping);
+        }
+        let this = Arc::clone(self);
+        // A task of its own: a caller that goes away must not leave behind runs that are durable and not started.
+        let accepting = self.tasks.spawn(async move { this.accept_all(runs, idempotency, also).await });
+        accepting.await.unwrap_or(Err(AcceptError::Interrupted))
+    }
+
+    /// The runs that were accepted under this key, if any: asked before a guest
+    /// is run to find out what to accept.
+    pub async fn earlier(&self, idempotency: &Idempotency) -> Result<Option<Accepted>, AcceptError> {
+        check_key(idempotency)?;
+        match idempotency.look_up(&self.shelf, self.clock.now()).await.map_err(AcceptError::Store)? {
+            Seen::Same(accepted) => Ok(Some(accepted)),
+            Seen::Other => Err(AcceptError::KeyReused),
+            Seen::Never(_) => Ok(None),
+        }
+    }
+
+    async fn accept_all(
+        self: &Arc<Self>,
+        runs: Vec<NewRun>,
+        idempotency: Option<Idempotency>,
+        also: Commit,
+    ) -> Result<Accepted, AcceptError> {
+        let now = self.clock.now();
+        check(&runs, idempotency.as_ref())?;
+        let mut made = None;
+        let mut before = None;
+        for _ in 0..TRIES {
+            let mut there = None;
+            if let Some(key) = &idempotency {
+                match key.look_up(&self.shelf, now).await.map_err(AcceptError::Store)? {
+                    Seen::Same(accepted) => return Ok(accepted),
+                    Seen::Other => return Err(AcceptError::KeyReused),
+                    Seen::Never(version) => there = version,
+                }
+            }
+            // The key is as it was when the commit was refused, so that was not the reason.
+            if before.replace(there) == Some(there) {
+                return Err(AcceptError::Conflict);
+            }
+            let Made { runs, commit } = match &made {
+                Some(made) => made,
+                None => made.insert(self.make(&runs, &also, now).await.map_err(AcceptError::Store)?),
+            };
+            let ids: Vec<_> = runs.iter().map(|(_, run)| *run).collect();
+            let mut commit = commit.clone();
+            if let Some(key) = &idempotency {
+                let until = until(now, self.settings.keep_keys);
+                commit = key
+                    .remember(commit, there, &ids, until)
+                    .map_err(|error| AcceptError::Store(StoreError::Engine(error.to_string().into())))?;
+            }
+            match self.commit(runs, commit).await {
+                Ok(()) => return Ok(Accepted { runs: ids, repeated: false }),
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(AcceptError::Store(error)),
+            }
+        }
+        Err(AcceptError::Conflict)
+    }
+
+    /// Commits the runs and starts those that there is room for.
+    async fn commit(self: &Arc<Self>, runs: &[(TenantId, RunId)], commit: Commit) -> Result<(), StoreError> {
+        if commit == Commit::default() {
+            return Ok(());
+        }
+        // Taken before the commit: from then on the store's list shows them to the dispatcher too.
+        let places: Vec<Option<Place>> =
+            runs.iter().map(|(tenant, run)| self.places.take(tenant, *run)).collect();
+        match self.shelf.store.commit(commit).await {
+            Ok(_) => {
+                for (place, (tenant, run)) in places.into_iter().zip(runs) {
+                    match place {
+                        Some(place) => self.start(place),
+                        None => self.places.wait_in_store(tenant, Some(*run)),
+                    }
+                }
+                Ok(())
+            }
+            Err(error) => {
+                drop(places);
+                if matches!(error, StoreError::Engine(_)) {
+                    // They may be there all the same.
+                    for (tenant, run) in runs {
+                        self.places.wait_in_store(tenant, Some(*run));
+                    }
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn make(&self, runs: &[NewRun], also: &Commit, now: Timestamp) -> Result<Made, StoreError> {
+        let mut made = Made { runs: Vec::with_capacity(runs.len()), commit: also.clone() };
+        for NewRun { workflow, started_by, draft } in runs {
+            let id = RunId::new(now, random());
+            let tenant = &workflow.tenant;
+            let mut given = Given {
+                data: Payload::Here(draft.data.clone()),
+                wiring: as_json(&wiring_of(workflow))?,
+                bounds: bounds_to_spec(&workflow.bounds),
+                seed: random(),
+            };
+            let mut record = Record {
+                id,
+                tenant: tenant.clone(),
+                workflow: workflow.name.clone(),
+                package: workflow.package.package.clone(),
+                digest: workflow.package.digest,
+                started_by: started_by.clone(),
+                status: RunStatus::Accepted,
+                message: Envelope {
+                    id: MessageId::new(now, random()),
+                    source: match started_by {
+                        StartedBy::Webhook(connection) => format!("/connections/{connection}"),
+                        StartedBy::Schedule(schedule) => format!("/schedules/{schedule}"),
+                        StartedBy::Manual => "/run".to_owned(),
+                    },
+                    kind: draft.kind.clone(),
+                    subject: draft.subject.clone(),
+                    time: now,
+                },
+                accepted_at: now,
+                finished_at: None,
+                attempts: 1,
+                usage: Usage::default(),
+                steps: 0,
+                taken_by: Some(self.process),
+                fruitless: 0,
+            };
+            made.commit = made
+                .commit
+                .put(keys::record(tenant, id), self.shelf.pack(&mut record).await?)
+                .put(keys::given(tenant, id), self.shelf.pack(&mut given).await?)
+                .put(keys::pending(tenant, id), Vec::new());
+            made.runs.push((tenant.clone(), id));
+        }
+        Ok(made)
+    }
+}
+
+fn check(runs: &[NewRun], idempotency: Option<&Idempotency>) -> Result<(), AcceptError> {
+    let count = runs.len();
+    if count > MAX_RUNS {
+        return Err(AcceptError::TooMany { count });
+    }
+    for (index, run) in runs.iter().enumerate() {
+        run.draft.check().map_err(|source| AcceptError::Draft { index, count, source })?;
+    }
+    idempotency.map_or(Ok(()), check_key)
+}
+
+fn check_key(idempotency: &Idempotency) -> Result<(), AcceptError> {
+    match idempotency.key.len() {
+        1..=MAX_KEY => Ok(()),
+        length => Err(AcceptError::KeyLength(length)),
+    }
+}

@@ -1,0 +1,48 @@
+//! What runs need of the sandbox. The server implements it, and waits there
+//! for a place from admission; tests implement it in plain Rust.
+
+use std::sync::Arc;
+
+use host_model::bounds::Bounds;
+use host_model::effects::{BoxFuture, Effects};
+use host_model::id::RunId;
+use host_model::name::{ConnectionName, EndpointName, TenantId};
+use host_model::outcome::Finished;
+use host_model::run::Run;
+
+/// The host itself failed: nothing is known of the guest. Tried again, never recorded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the host could not make the call: {0}")]
+pub struct HostFailure(pub String);
+
+/// One call of an outbound endpoint, as a step of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointCall {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The connection that the workflow's role maps to.
+    pub connection: ConnectionName,
+    /// The endpoint; the workflow's manifest names it for this role.
+    pub endpoint: EndpointName,
+    /// One JSON text.
+    pub input: String,
+    /// The same at every repetition of this step.
+    pub idempotency_key: String,
+    /// The run that it is a step of.
+    pub run: RunId,
+}
+
+/// Runs guests. A guest that fails is a [`Finished`] call; an error is the host's own.
+pub trait Guests: Send + Sync + 'static {
+    /// Runs the run's package once on the run's input, within `bounds` (as they
+    /// were when the run was accepted).
+    fn run_workflow<'a>(
+        &'a self,
+        run: &'a Run,
+        bounds: &'a Bounds,
+        effects: Arc<dyn Effects>,
+    ) -> BoxFuture<'a, Result<Finished<String>, HostFailure>>;
+
+    /// Calls an endpoint once.
+    fn call_endpoint(&self, call: EndpointCall) -> BoxFuture<'_, Result<Finished<String>, HostFailure>>;
+}

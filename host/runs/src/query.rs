@@ -1,0 +1,221 @@
+//! Looking at runs. Another tenant's run is absent: its key is elsewhere.
+
+use std::time::Duration;
+
+use host_model::id::RunId;
+use host_model::name::{TenantId, WorkflowName};
+use host_model::run::{Run, RunStatus, Step};
+use host_store::StoreError;
+
+use crate::record::Record;
+use crate::shelf::parse;
+use crate::{Runs, keys};
+
+/// The most runs of a page.
+const MAX_LIST: usize = 100;
+/// How many runs a filter looks at for one page; then the page ends, perhaps
+/// with nothing in it, and says where to go on.
+const MAX_LOOKED: usize = 10_000;
+/// How many runs are read at a time, of 1 KiB or so each.
+const LOOK: usize = 500;
+/// The most steps of a page.
+const MAX_STEPS: usize = 1_000;
+/// A page of steps ends when it has so many bytes of inputs, answers and logs.
+const MAX_STEP_BYTES: usize = 8 << 20;
+
+/// Which runs to list; everything by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only runs of this workflow.
+    pub workflow: Option<WorkflowName>,
+    /// Only runs that stand there.
+    pub status: Option<RunStatus>,
+}
+
+/// A page of runs, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunPage {
+    /// The runs, without what may be large: the message's data is empty, the
+    /// log too, and the outcome is there only of a run that did not succeed.
+    pub runs: Vec<Run>,
+    /// Pass as `after` for the next page; `None` at the end. A page may be
+    /// short, even empty, before the end.
+    pub next: Option<RunId>,
+}
+
+/// A page of a run's steps, in the order that its workflow asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepPage {
+    /// The steps that are recorded.
+    pub steps: Vec<Step>,
+    /// Pass as `after` for the next page; `None` at the end.
+    pub next: Option<u32>,
+}
+
+/// Runs could not be looked at.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {what}")]
+pub struct ReadError {
+    /// What was to be read.
+    what: String,
+    /// Why not.
+    source: StoreError,
+}
+
+fn reading(what: impl std::fmt::Display) -> impl FnOnce(StoreError) -> ReadError {
+    move |source| ReadError { what: what.to_string(), source }
+}
+
+impl Filter {
+    fn lets(&self, record: &Record) -> bool {
+        self.workflow.as_ref().is_none_or(|workflow| *workflow == record.workflow)
+            && self.status.is_none_or(|status| status == record.status)
+    }
+}
+
+impl Runs {
+    /// The run as it is now.
+    pub async fn get(&self, tenant: &TenantId, id: RunId) -> Result<Option<Run>, ReadError> {
+        self.shelf.run(tenant, id).await.map_err(reading(id))
+    }
+
+    /// The run once it has ended, or as it is at the deadline.
+    pub async fn wait(
+        &self,
+        tenant: &TenantId,
+        id: RunId,
+        up_to: Duration,
+    ) -> Result<Option<Run>, ReadError> {
+        // The end deletes this key. The bell is the store's: nothing here remembers who waits.
+        let pending = keys::pending(tenant, id);
+        let mut bell = self.shelf.store.watch(&pending);
+        let ended = async {
+            while self.shelf.store.get(&pending).await?.is_some() {
+                if !bell.rung().await {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(up_to, ended).await {
+            Ok(Err(error)) => Err(reading(id)(error)),
+            Ok(Ok(())) | Err(_) => self.get(tenant, id).await,
+        }
+    }
+
+    /// The run and the first page of its steps.
+    pub async fn show(&self, tenant: &TenantId, id: RunId) -> Result<Option<(Run, StepPage)>, ReadError> {
+        match self.get(tenant, id).await? {
+            Some(run) => Ok(Some((run, self.steps(tenant, id, None).await?))),
+            None => Ok(None),
+        }
+    }
+
+    /// A page of a run's steps; empty of a run that is not there.
+    pub async fn steps(
+        &self,
+        tenant: &TenantId,
+        id: RunId,
+        after: Option<u32>,
+    ) -> Result<StepPage, ReadError> {
+        self.read_steps(tenant, id, after).await.map_err(reading(format_args!("the steps of {id}")))
+    }
+
+    async fn read_steps(
+        &self,
+        tenant: &TenantId,
+        id: RunId,
+        mut after: Option<u32>,
+    ) -> Result<StepPage, StoreError> {
+        const READ: usize = 64;
+        let (mut steps, mut bytes) = (Vec::new(), 0);
+        loop {
+            let page = self.shelf.step_records(tenant, id, after, READ).await?;
+            let last = page.len() < READ;
+            for stored in page {
+                let number = stored.number;
+                let step = self.shelf.step(stored).await?;
+                bytes += size(&step);
+                steps.push(step);
+                after = Some(number);
+                if bytes >= MAX_STEP_BYTES || steps.len() >= MAX_STEPS {
+                    return Ok(StepPage { steps, next: after });
+                }
+            }
+            if last {
+                return Ok(StepPage { steps, next: None });
+            }
+        }
+    }
+
+    /// A page of the tenant's runs, newest first (to the millisecond).
+    pub async fn list(
+        &self,
+        tenant: &TenantId,
+        filter: &Filter,
+        after: Option<RunId>,
+        limit: usize,
+    ) -> Result<RunPage, ReadError> {
+        let limit = limit.clamp(1, MAX_LIST);
+        let listed = self.read_list(tenant, filter, after, limit).await;
+        listed.map_err(reading(format_args!("the runs of `{tenant}`")))
+    }
+
+    async fn read_list(
+        &self,
+        tenant: &TenantId,
+        filter: &Filter,
+        mut after: Option<RunId>,
+        limit: usize,
+    ) -> Result<RunPage, StoreError> {
+        let at_once = if *filter == Filter::default() { limit } else { LOOK };
+        let (mut runs, mut looked) = (Vec::new(), 0);
+        loop {
+            let from = after.map(|id| keys::record(tenant, id));
+            let page = self.shelf.store.scan(&keys::records(tenant), from.as_deref(), at_once).await?;
+            for entry in &page {
+                let record: Record = parse(&entry.value)?;
+                after = Some(record.id);
+                looked += 1;
+                if filter.lets(&record) {
+                    runs.push(self.in_a_list(record).await?);
+                    if runs.len() == limit {
+                        return Ok(RunPage { runs, next: after });
+                    }
+                }
+            }
+            if page.len() < at_once {
+                return Ok(RunPage { runs, next: None });
+            }
+            if looked >= MAX_LOOKED {
+                return Ok(RunPage { runs, next: after });
+            }
+        }
+    }
+
+    async fn in_a_list(&self, record: Record) -> Result<Run, StoreError> {
+        let outcome = match record.status {
+            RunStatus::Accepted | RunStatus::Succeeded => None,
+            RunStatus::Failed | RunStatus::Diverged => {
+                self.shelf.ending(&record.tenant, record.id).await?.map(|(outcome, _)| outcome)
+            }
+        };
+        Ok(record.into_run(String::new(), outcome, Vec::new()))
+    }
+}
+
+/// About how many bytes a step is, shown.
+fn size(step: &Step) -> usize {
+    use host_model::outcome::Outcome;
+    use host_model::run::Effect;
+    let input = match &step.effect {
+        Effect::Call { input, .. } => input.len(),
+        Effect::Sleep { .. } => 0,
+    };
+    let outcome = match &step.outcome {
+        Outcome::Answered(text) | Outcome::Trapped(text) | Outcome::BadAnswer(text) => text.len(),
+        Outcome::Declined(error) => error.to_string().len(),
+        Outcome::Exceeded(_) => 0,
+    };
+    input + outcome + step.log.iter().map(|line| line.text.len()).sum::<usize>()
+}

@@ -1,0 +1,221 @@
+//! The stored shapes: what is under which of a run's keys. Nothing else in
+//! the crate knows them as JSON.
+//!
+//! A run is three values. [`Record`] is small, is rewritten with each step
+//! and is all that a list reads; [`Given`] is what it started with and never
+//! changes; [`Ending`] is written once. Each step is one value more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use host_model::bounds::{Bounds, BoundsSpec};
+use host_model::clock::Timestamp;
+use host_model::digest::Digest;
+use host_model::id::{MessageId, RunId};
+use host_model::message::Message;
+use host_model::name::{ConnectionName, EndpointName, FieldName, PackageRef, TenantId, WorkflowName};
+use host_model::outcome::{LogLine, Outcome, Usage};
+use host_model::resource::Workflow;
+use host_model::run::{Run, RunStatus, StartedBy};
+use serde::{Deserialize, Serialize};
+
+/// A text in a value, or, if the value would not fit the store, the blob that has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Payload {
+    Here(String),
+    Blob(Digest),
+}
+
+/// A value whose texts may be moved into blobs.
+pub(crate) trait Spills: Serialize + Send + Sync {
+    /// Its texts.
+    fn payloads(&mut self) -> Vec<&mut Payload>;
+}
+
+/// Whom a role calls, and which endpoints there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Wire {
+    pub(crate) connection: ConnectionName,
+    pub(crate) endpoints: BTreeSet<EndpointName>,
+}
+
+/// The workflow's roles as they were when the run was accepted.
+pub(crate) type Wiring = BTreeMap<FieldName, Wire>;
+
+/// The run's message without its data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Envelope {
+    pub(crate) id: MessageId,
+    pub(crate) source: String,
+    pub(crate) kind: String,
+    pub(crate) subject: Option<String>,
+    pub(crate) time: Timestamp,
+}
+
+/// What changes about a run, and what a list shows of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Record {
+    pub(crate) id: RunId,
+    pub(crate) tenant: TenantId,
+    pub(crate) workflow: WorkflowName,
+    pub(crate) package: PackageRef,
+    pub(crate) digest: Digest,
+    pub(crate) started_by: StartedBy,
+    pub(crate) status: RunStatus,
+    pub(crate) message: Envelope,
+    pub(crate) accepted_at: Timestamp,
+    pub(crate) finished_at: Option<Timestamp>,
+    pub(crate) attempts: u32,
+    pub(crate) usage: Usage,
+    pub(crate) steps: u32,
+    /// The process that has taken it up and has not given it back.
+    pub(crate) taken_by: Option<u64>,
+    /// How many processes ended while they had it, since it last got a step further.
+    pub(crate) fruitless: u32,
+}
+
+/// What a run started with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Given {
+    pub(crate) data: Payload,
+    /// JSON of [`Wiring`]: its size is the manifest author's choice, so it may spill.
+    pub(crate) wiring: Payload,
+    pub(crate) bounds: BoundsSpec,
+    /// What the run's randomness grows from.
+    pub(crate) seed: [u8; 32],
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ending {
+    /// JSON of an `Outcome<String>`.
+    pub(crate) outcome: Payload,
+    /// JSON of the workflow's log.
+    pub(crate) log: Payload,
+}
+
+/// What a step did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Did {
+    Call { role: String, connection: Option<ConnectionName>, endpoint: String, input: Payload },
+    Sleep { ms: u64 },
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct StepRecord {
+    pub(crate) number: u32,
+    pub(crate) completed: u32,
+    pub(crate) did: Did,
+    /// The digest of all that was asked: a replay must ask the same.
+    pub(crate) asked: Digest,
+    pub(crate) idempotency_key: String,
+    pub(crate) started_at: Timestamp,
+    pub(crate) finished_at: Timestamp,
+    /// JSON of an `Outcome<String>`.
+    pub(crate) outcome: Payload,
+    pub(crate) usage: Usage,
+    /// JSON of the connector's log.
+    pub(crate) log: Payload,
+}
+
+impl Spills for Record {
+    fn payloads(&mut self) -> Vec<&mut Payload> {
+        Vec::new() // names and bounded texts only: always small
+    }
+}
+
+impl Spills for Given {
+    fn payloads(&mut self) -> Vec<&mut Payload> {
+        vec![&mut self.data, &mut self.wiring]
+    }
+}
+
+impl Spills for Ending {
+    fn payloads(&mut self) -> Vec<&mut Payload> {
+        vec![&mut self.outcome, &mut self.log]
+    }
+}
+
+impl Spills for StepRecord {
+    fn payloads(&mut self) -> Vec<&mut Payload> {
+        let mut all = vec![&mut self.outcome, &mut self.log];
+        if let Did::Call { input, .. } = &mut self.did {
+            all.push(input);
+        }
+        all
+    }
+}
+
+impl Record {
+    /// The run as it is shown, from its parts.
+    pub(crate) fn into_run(self, data: String, outcome: Option<Outcome<String>>, log: Vec<LogLine>) -> Run {
+        let Envelope { id, source, kind, subject, time } = self.message;
+        Run {
+            id: self.id,
+            tenant: self.tenant,
+            workflow: self.workflow,
+            package: self.package,
+            digest: self.digest,
+            started_by: self.started_by,
+            status: self.status,
+            input: Message { id, source, kind, subject, time, data },
+            accepted_at: self.accepted_at,
+            finished_at: self.finished_at,
+            attempts: self.attempts,
+            outcome,
+            usage: self.usage,
+            steps: self.steps,
+            log,
+        }
+    }
+}
+
+/// The roles of a workflow as a run keeps them.
+pub(crate) fn wiring_of(workflow: &Workflow) -> Wiring {
+    let wire = |(role, connection): (&FieldName, &ConnectionName)| {
+        let endpoints = workflow.package.manifest.roles.get(role)?.endpoints.clone();
+        Some((role.clone(), Wire { connection: connection.clone(), endpoints }))
+    };
+    workflow.roles.iter().filter_map(wire).collect()
+}
+
+/// Bounds as they are stored: every one is set.
+pub(crate) fn bounds_to_spec(bounds: &Bounds) -> BoundsSpec {
+    BoundsSpec {
+        fuel: Some(bounds.fuel),
+        wall_ms: Some(u64::try_from(bounds.wall.as_millis()).unwrap_or(u64::MAX)),
+        memory_bytes: Some(bounds.memory),
+        host_call_bytes: Some(bounds.host_call_bytes),
+        handles: Some(bounds.handles),
+        outbound_calls: Some(bounds.outbound_calls),
+        body_bytes: Some(bounds.body_bytes),
+        log_bytes: Some(bounds.log_bytes),
+        output_bytes: Some(bounds.output_bytes),
+    }
+}
+
+/// The bounds that [`bounds_to_spec`] stored.
+pub(crate) fn bounds_from_spec(spec: &BoundsSpec) -> Bounds {
+    const OPEN: Bounds = Bounds {
+        fuel: u64::MAX,
+        wall: std::time::Duration::MAX,
+        memory: u64::MAX,
+        host_call_bytes: u64::MAX,
+        handles: u32::MAX,
+        outbound_calls: u32::MAX,
+        body_bytes: u64::MAX,
+        log_bytes: u64::MAX,
+        output_bytes: u64::MAX,
+    };
+    OPEN.lowered_by(spec)
+}
+
+#[test]
+fn bounds_come_back_as_they_were() {
+    let bounds = Bounds { fuel: 7, ..Bounds::for_workflows() };
+    assert_eq!(bounds_from_spec(&bounds_to_spec(&bounds)), bounds);
+}

@@ -1,0 +1,88 @@
+//! What the operator may set about runs, and the tokens that end them.
+
+use std::time::Duration;
+
+use host_model::clock::{Clock, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+/// What the operator may set about runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How many runs may be in memory at once, going on or about to. The
+    /// others wait in the store. A thousand keep two cores busy with calls that wait.
+    pub max_in_memory: usize,
+    /// Between attempts at a run after a failure of the host or the store. Ten
+    /// tries are a minute and a half, long enough for a passing failure; then
+    /// the run waits for the next start.
+    pub runs: Backoff,
+    /// Between attempts at one call after a failure of the host.
+    pub calls: Backoff,
+    /// How long an idempotency key is remembered. At least 24 hours.
+    pub keep_keys: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let (first, longest) = (Duration::from_millis(100), Duration::from_secs(30));
+        Self {
+            max_in_memory: 1_000,
+            runs: Backoff { tries: 10, first, longest },
+            calls: Backoff { tries: 4, first, longest },
+            keep_keys: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+/// Trying again: each pause is twice the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// How often it is tried in all.
+    pub tries: u32,
+    /// The first pause.
+    pub first: Duration,
+    /// No pause is longer.
+    pub longest: Duration,
+}
+
+impl Backoff {
+    /// The pause before this try, counted from 0; nothing before the first.
+    pub(crate) fn before(&self, attempt: u32) -> Duration {
+        match attempt {
+            0 => Duration::ZERO,
+            _ => self
+                .first
+                .saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX))
+                .min(self.longest),
+        }
+    }
+}
+
+/// How the host ends what goes on.
+#[derive(Clone, Default)]
+pub(crate) struct Stops {
+    /// Nothing new is begun; what only waits is parked.
+    pub(crate) drain: CancellationToken,
+    /// What still goes on is cut.
+    pub(crate) now: CancellationToken,
+}
+
+impl Stops {
+    /// Pauses; `false` if the host is stopping.
+    pub(crate) async fn pause(&self, pause: Duration) -> bool {
+        // A pause between attempts is no time of day: tokio's timer.
+        self.drain.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
+    }
+
+    /// Waits for an instant of the clock; `false` if the host is stopping.
+    pub(crate) async fn pause_until(&self, clock: &dyn Clock, until: Timestamp) -> bool {
+        self.drain.run_until_cancelled(clock.sleep_until(until)).await.is_some()
+    }
+}
+
+#[test]
+fn pauses_double_up_to_the_longest() {
+    let backoff = Backoff { tries: 9, first: Duration::from_secs(1), longest: Duration::from_secs(5) };
+    let pauses: Vec<_> = (0..5).map(|attempt| backoff.before(attempt).as_secs()).collect();
+    assert_eq!(pauses, [0, 1, 2, 4, 5]);
+    assert_eq!(backoff.before(99).as_secs(), 5);
+}

@@ -1,0 +1,228 @@
+//! The runs' place in the store: typed reads and writes, and the blobs behind
+//! them. A blob is durable before the commit that refers to it.
+
+use std::sync::Arc;
+
+use host_model::id::RunId;
+use host_model::name::TenantId;
+use host_model::outcome::{LogLine, Outcome};
+use host_model::run::{Effect, Run, Step};
+use host_store::{BlobError, Blobs, Commit, MAX_VALUE, Store, StoreError, Version};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::keys;
+use crate::record::{Did, Ending, Given, Payload, Record, Spills, StepRecord};
+
+/// The store and the blobs, as runs use them.
+#[derive(Clone)]
+pub(crate) struct Shelf {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) blobs: Blobs,
+}
+
+impl Shelf {
+    /// The value's bytes. Its largest texts move into blobs until it fits the store.
+    pub(crate) async fn pack(&self, value: &mut impl Spills) -> Result<Vec<u8>, StoreError> {
+        loop {
+            let bytes = serde_json::to_vec(&*value).map_err(unreadable)?;
+            if bytes.len() <= MAX_VALUE {
+                return Ok(bytes);
+            }
+            let size = |payload: &&mut Payload| match payload {
+                Payload::Here(text) => text.len(),
+                Payload::Blob(_) => 0,
+            };
+            let largest = value.payloads().into_iter().max_by_key(size);
+            let Some(payload @ Payload::Here(_)) = largest else {
+                return Err(StoreError::TooLarge {
+                    what: "value bytes",
+                    size: bytes.len(),
+                    limit: MAX_VALUE,
+                });
+            };
+            if let Payload::Here(text) = payload {
+                let digest = self.blobs.put(std::mem::take(text).into()).await.map_err(blob_failed)?;
+                *payload = Payload::Blob(digest);
+            }
+        }
+    }
+
+    /// The text of a payload.
+    pub(crate) async fn text(&self, payload: Payload) -> Result<String, StoreError> {
+        match payload {
+            Payload::Here(text) => Ok(text),
+            Payload::Blob(digest) => match self.blobs.get(&digest).await.map_err(blob_failed)? {
+                Some(bytes) => String::from_utf8(bytes.into()).map_err(unreadable),
+                None => Err(StoreError::Engine(
+                    format!("blob {digest} is gone; restore the data directory from a backup").into(),
+                )),
+            },
+        }
+    }
+
+    /// A payload that is JSON of `T`.
+    pub(crate) async fn json<T: DeserializeOwned>(&self, payload: Payload) -> Result<T, StoreError> {
+        serde_json::from_str(&self.text(payload).await?).map_err(unreadable)
+    }
+
+    /// A value and when it last changed.
+    pub(crate) async fn read<T: DeserializeOwned>(
+        &self,
+        key: &[u8],
+    ) -> Result<Option<(T, Version)>, StoreError> {
+        match self.store.get(key).await? {
+            Some(entry) => Ok(Some((parse(&entry.value)?, entry.version))),
+            None => Ok(None),
+        }
+    }
+
+    /// The run's record and when it last changed.
+    pub(crate) async fn record(
+        &self,
+        tenant: &TenantId,
+        id: RunId,
+    ) -> Result<Option<(Record, Version)>, StoreError> {
+        self.read(&keys::record(tenant, id)).await
+    }
+
+    /// What the run started with.
+    pub(crate) async fn given(&self, tenant: &TenantId, id: RunId) -> Result<Given, StoreError> {
+        match self.read(&keys::given(tenant, id)).await? {
+            Some((given, _)) => Ok(given),
+            None => Err(StoreError::Engine(format!("the input of {id} is gone").into())),
+        }
+    }
+
+    /// How the run ended, if it has, and its log.
+    pub(crate) async fn ending(
+        &self,
+        tenant: &TenantId,
+        id: RunId,
+    ) -> Result<Option<(Outcome<String>, Payload)>, StoreError> {
+        match self.read::<Ending>(&keys::ending(tenant, id)).await? {
+            Some((ending, _)) => Ok(Some((self.json(ending.outcome).await?, ending.log))),
+            None => Ok(None),
+        }
+    }
+
+    /// The whole run.
+    pub(crate) async fn run(&self, tenant: &TenantId, id: RunId) -> Result<Option<Run>, StoreError> {
+        let Some((record, _)) = self.record(tenant, id).await? else { return Ok(None) };
+        let data = self.text(self.given(tenant, id).await?.data).await?;
+        if record.finished_at.is_none() {
+            // Its end may have been written since the record was read: not half of it.
+            return Ok(Some(record.into_run(data, None, Vec::new())));
+        }
+        let (outcome, log) = match self.ending(tenant, id).await? {
+            Some((outcome, log)) => (Some(outcome), self.json::<Vec<LogLine>>(log).await?),
+            None => (None, Vec::new()),
+        };
+        Ok(Some(record.into_run(data, outcome, log)))
+    }
+
+    /// One step as it is stored.
+    pub(crate) async fn step_record(
+        &self,
+        tenant: &TenantId,
+        id: RunId,
+        number: u32,
+    ) -> Result<Option<StepRecord>, StoreError> {
+        Ok(self.read(&keys::step(tenant, id, number)).await?.map(|(step, _)| step))
+    }
+
+    /// Steps after `after` by number, as they are stored, at most `limit`.
+    pub(crate) async fn step_records(
+        &self,
+        tenant: &TenantId,
+        id: RunId,
+        after: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<StepRecord>, StoreError> {
+        let after = after.map(|number| keys::step(tenant, id, number));
+        let page = self.store.scan(&keys::steps(tenant, id), after.as_deref(), limit).await?;
+        page.iter().map(|entry| parse(&entry.value)).collect()
+    }
+
+    /// A stored step as it is shown.
+    pub(crate) async fn step(&self, stored: StepRecord) -> Result<Step, StoreError> {
+        Ok(Step {
+            number: stored.number,
+            completed: stored.completed,
+            effect: match stored.did {
+                Did::Call { role, connection, endpoint, input } => {
+                    Effect::Call { role, connection, endpoint, input: self.text(input).await? }
+                }
+                Did::Sleep { ms } => Effect::Sleep { ms },
+            },
+            idempotency_key: stored.idempotency_key,
+            started_at: stored.started_at,
+            finished_at: stored.finished_at,
+            outcome: self.json(stored.outcome).await?,
+            usage: stored.usage,
+            log: self.json(stored.log).await?,
+        })
+    }
+
+    /// Writes the record alone, if it is unchanged since `version`.
+    pub(crate) async fn write_record(
+        &self,
+        record: &mut Record,
+        version: Version,
+    ) -> Result<Version, StoreError> {
+        let key = keys::record(&record.tenant, record.id);
+        self.store.commit(Commit::default().at(key.clone(), version).put(key, self.pack(record).await?)).await
+    }
+
+    /// Writes a step, which was not there before, and the record that counts it.
+    pub(crate) async fn write_step(
+        &self,
+        record: &mut Record,
+        version: Version,
+        mut step: StepRecord,
+    ) -> Result<Version, StoreError> {
+        let key = keys::record(&record.tenant, record.id);
+        let step_key = keys::step(&record.tenant, record.id, step.number);
+        let commit = Commit::default()
+            .at(key.clone(), version)
+            .absent(step_key.clone())
+            .put(key, self.pack(record).await?)
+            .put(step_key, self.pack(&mut step).await?);
+        self.store.commit(commit).await
+    }
+
+    /// Writes the run's end: it is no longer pending.
+    pub(crate) async fn write_ending(
+        &self,
+        record: &mut Record,
+        version: Version,
+        mut ending: Ending,
+    ) -> Result<Version, StoreError> {
+        let key = keys::record(&record.tenant, record.id);
+        let commit = Commit::default()
+            .at(key.clone(), version)
+            .put(key, self.pack(record).await?)
+            .put(keys::ending(&record.tenant, record.id), self.pack(&mut ending).await?)
+            .delete(keys::pending(&record.tenant, record.id));
+        self.store.commit(commit).await
+    }
+}
+
+/// A payload that holds `value` as JSON.
+pub(crate) fn as_json(value: &impl Serialize) -> Result<Payload, StoreError> {
+    serde_json::to_string(value).map(Payload::Here).map_err(unreadable)
+}
+
+/// A stored value.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(unreadable)
+}
+
+fn unreadable(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Engine(format!("a value of a run is not what this host writes: {error}").into())
+}
+
+fn blob_failed(error: BlobError) -> StoreError {
+    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    StoreError::Engine(format!("{error}{cause}").into())
+}
