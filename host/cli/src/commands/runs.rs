@@ -1,6 +1,7 @@
 //! `wharf runs`: what ran, and how.
 
 use chrono::SecondsFormat;
+use host_model::id::RunId;
 use host_model::run::{Run, Step};
 use reqwest::Method;
 use serde::Deserialize;
@@ -11,6 +12,13 @@ use crate::error::{CommandError, Exit};
 use crate::run_view;
 use crate::table::table;
 use crate::units;
+
+/// A page of runs.
+#[derive(Deserialize)]
+struct Page {
+    runs: Vec<Run>,
+    next: Option<RunId>,
+}
 
 /// A run with its steps.
 #[derive(Deserialize)]
@@ -34,13 +42,13 @@ pub(super) async fn run(session: &mut Session<'_>, command: Runs) -> Result<Exit
             query.extend(status.map(|status| ("status", status.as_str().to_owned())));
             query.extend(after.map(|after| ("after", after.to_string())));
             let body = session.api.ask(Method::GET, &path, &query).value().await?;
-            let runs: Vec<Run> = session.api.read(&body)?;
-            session.show(&body, || listed(&runs))
+            let page: Page = session.api.read(&body)?;
+            session.show(&body, || listed(&page))
         }
     }
 }
 
-fn listed(runs: &[Run]) -> String {
+fn listed(Page { runs, next }: &Page) -> String {
     if runs.is_empty() {
         return "no such runs".to_owned();
     }
@@ -55,5 +63,9 @@ fn listed(runs: &[Run]) -> String {
             run.steps.to_string(),
         ]
     });
-    table(["run", "status", "workflow", "accepted", "took", "steps"], &rows.collect::<Vec<_>>())
+    let rows = table(["run", "status", "workflow", "accepted", "took", "steps"], &rows.collect::<Vec<_>>());
+    match next {
+        Some(next) => format!("{rows}\nmore: add `--after {next}`"),
+        None => rows,
+    }
 }

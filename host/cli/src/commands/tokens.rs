@@ -26,7 +26,8 @@ struct Listed {
     tenant: Option<TenantId>,
     #[serde(default)]
     note: String,
-    created: Timestamp,
+    #[serde(rename = "created-at")]
+    created_at: Timestamp,
 }
 
 pub(super) async fn run(session: &mut Session<'_>, command: Token) -> Result<Exit, CommandError> {
@@ -63,7 +64,7 @@ async fn list(session: &mut Session<'_>) -> Result<Exit, CommandError> {
     session.show(&body, || {
         let rows = tokens.iter().map(|token| {
             let scope = token.tenant.as_ref().map_or("operator".to_owned(), TenantId::to_string);
-            let made = token.created.format("%Y-%m-%d %H:%M UTC").to_string();
+            let made = token.created_at.format("%Y-%m-%d %H:%M UTC").to_string();
             [token.id.to_string(), scope, made, token.note.clone()]
         });
         table(["token", "scope", "made", "note"], &rows.collect::<Vec<_>>())

@@ -1,0 +1,8 @@
+//! The CLI against a server of canned answers.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod commands;
+mod fake;
+mod refusals;
+mod runs;

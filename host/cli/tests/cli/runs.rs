@@ -1,0 +1,176 @@
+//! Starting runs and looking at them.
+
+use host_cli::Exit;
+use serde_json::{Value, json};
+
+use crate::fake::{Fake, refused};
+
+const RUN: &str = "run_01K9ZZZZZZZZZZZZZZZZZZZZZZ";
+
+fn usage(fuel: u64, peak: u64) -> Value {
+    json!({ "fuel": fuel, "peak-memory": peak, "guest-us": 310, "host-calls": 12, "outbound-calls": 3 })
+}
+
+fn run() -> Value {
+    json!({
+        "id": RUN,
+        "tenant": "acme",
+        "workflow": "lead-intake",
+        "package": "example/lead-intake@0.1.0",
+        "digest": "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "started-by": { "by": "webhook", "name": "website" },
+        "status": "failed",
+        "input": {
+            "id": "msg_01K9ZZZZZZZZZZZZZZZZZZZZZZ",
+            "source": "/connections/website",
+            "kind": "lead",
+            "subject": null,
+            "time": "2026-11-21T03:00:00Z",
+            "data": "{\"email\":\"ada@example.com\"}",
+        },
+        "accepted-at": "2026-11-21T03:00:00Z",
+        "finished-at": "2026-11-21T03:00:00.084Z",
+        "attempts": 2,
+        "outcome": { "outcome": "declined", "value": { "error": "permanent", "detail": "the mail API said no" } },
+        "usage": usage(1_234_567, 2 << 20),
+        "steps": 2,
+        "log": [{ "time": "2026-11-21T03:00:00Z", "level": "info", "text": "a lead from EMEA" }],
+    })
+}
+
+fn steps() -> Value {
+    let step = |number: u32, effect: Value, outcome: Value| {
+        json!({
+            "number": number,
+            "completed": number,
+            "effect": effect,
+            "idempotency-key": format!("{RUN}/{number}"),
+            "started-at": "2026-11-21T03:00:00.002Z",
+            "finished-at": "2026-11-21T03:00:00.014Z",
+            "outcome": outcome,
+            "usage": usage(61_000, 1 << 20),
+            "log": [{ "time": "2026-11-21T03:00:00.01Z", "level": "warn", "text": "odd\nforged" }],
+        })
+    };
+    let call = |role: &str, endpoint: &str| json!({ "effect": "call", "role": role, "connection": format!("acme-{role}"), "endpoint": endpoint, "input": "{}" });
+    json!([
+        step(0, call("crm", "create-lead"), json!({ "outcome": "answered", "value": "{\"id\":\"lead-1\"}" })),
+        step(
+            1,
+            call("mail", "send"),
+            json!({
+                "outcome": "exceeded", "value": { "bound": "fuel", "limit": 100, "used": 101 },
+            })
+        ),
+    ])
+}
+
+#[tokio::test]
+async fn a_run_is_shown_step_by_step() {
+    let body = json!({ "run": run(), "steps": steps() });
+    let fake = Fake::answering(vec![(
+        "GET /api/v1/tenants/acme/runs/run_01K9ZZZZZZZZZZZZZZZZZZZZZZ",
+        200,
+        body.clone(),
+    )])
+    .await;
+    let told = fake.wharf(&["--tenant", "acme", "runs", "show", RUN]).await;
+    let want = r#"
+run_01K9ZZZZZZZZZZZZZZZZZZZZZZ failed: lead-intake (example/lead-intake@0.1.0)
+  accepted 2026-11-21 03:00:00.000 UTC, started by the webhook of website
+  took     84 ms, taken up 2 times
+  used     1.2 M fuel, 310 µs of guest time, 2 MiB at most, 12 host calls, 3 requests out
+  input    lead {"email":"ada@example.com"}
+  step 0   +2 ms  crm → acme-crm create-lead
+    took   12 ms, 61 k fuel, 1 MiB
+    input  {}
+    gave   answered {"id":"lead-1"}
+    log    warn: odd\nforged
+  step 1   +2 ms  mail → acme-mail send
+    took   12 ms, 61 k fuel, 1 MiB
+    input  {}
+    gave   passed its bound on fuel: the limit is 100, it wanted 101
+    log    warn: odd\nforged
+  log      info: a lead from EMEA
+  result   declined: permanent failure: the mail API said no
+"#;
+    assert_eq!(told.out, want.trim_start());
+    assert_eq!(told.exit, Exit::Done, "it was asked to show, and did");
+
+    let raw = fake.wharf(&["--tenant", "acme", "runs", "show", RUN, "--json"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&raw.out).unwrap(), body);
+}
+
+#[tokio::test]
+async fn runs_are_listed_by_page() {
+    let fake = Fake::answering(vec![(
+        "GET /api/v1/tenants/acme/runs?limit=20&workflow=lead-intake&status=failed",
+        200,
+        json!({ "runs": [run()], "next": RUN }),
+    )])
+    .await;
+    let list = ["--tenant", "acme", "runs", "list", "--workflow", "lead-intake", "--status", "failed"];
+    let told = fake.wharf(&list).await;
+    assert_eq!(
+        told.out,
+        format!(
+            "RUN                             STATUS  WORKFLOW     ACCEPTED              TOOK   STEPS\n\
+             {RUN}  failed  lead-intake  2026-11-21T03:00:00Z  84 ms  2\n\
+             more: add `--after {RUN}`\n"
+        )
+    );
+    assert!(
+        refused(&["runs", "list", "--status", "sucess"]).contains("accepted, succeeded, failed, diverged")
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_is_not_waited_for_gives_its_id() {
+    let accepted = json!({ "run": RUN, "runs": [RUN] });
+    let fake = Fake::answering(vec![("POST /run/acme/lead-intake", 202, accepted)]).await;
+    let told = fake
+        .wharf(&[
+            "--tenant",
+            "acme",
+            "run",
+            "lead-intake",
+            "--async",
+            "--data",
+            "{\"n\":1.10}",
+            "--idempotency-key",
+            "k",
+        ])
+        .await;
+    assert_eq!((told.exit, told.out), (Exit::Done, format!("{RUN} accepted\n")));
+    let asked = &fake.asked()[0];
+    assert_eq!(asked.headers["prefer"], "respond-async");
+    assert_eq!(asked.headers["idempotency-key"], "k");
+    assert_eq!(asked.body, "{\"n\":1.10}", "as it was written");
+}
+
+#[tokio::test]
+async fn a_run_that_takes_longer_than_the_wait_goes_on_and_says_so() {
+    let fake = Fake::answering(vec![("POST /run/acme/lead-intake", 202, json!({ "run": RUN }))]).await;
+    let told = fake.wharf(&["--tenant", "acme", "run", "lead-intake", "--wait", "1"]).await;
+    assert_eq!(told.exit, Exit::TryAgain);
+    assert!(told.err.contains(&format!("wharf runs show {RUN}")), "{}", told.err);
+    assert_eq!(fake.asked()[0].headers["prefer"], "wait=1");
+    assert_eq!(fake.asked()[0].body, "null");
+}
+
+#[tokio::test]
+async fn data_is_json_wherever_it_comes_from() {
+    let fake = Fake::answering(vec![("POST /run/acme/w", 202, json!({ "run": RUN }))]).await;
+    let run = ["--tenant", "acme", "run", "w", "--async", "--data"];
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[1]").unwrap();
+    let at = format!("@{}", file.path().display());
+    assert_eq!(fake.wharf(&[&run[..], &[&at]].concat()).await.exit, Exit::Done);
+    assert_eq!(fake.wharf_reading("[2]", &[&run[..], &["-"]].concat()).await.exit, Exit::Done);
+    assert_eq!(fake.asked().iter().map(|asked| asked.body.as_str()).collect::<Vec<_>>(), ["[1]", "[2]"]);
+
+    for bad in ["{", "@/nonexistent"] {
+        assert_eq!(fake.wharf(&[&run[..], &[bad]].concat()).await.exit, Exit::Usage, "{bad}");
+    }
+    assert_eq!(fake.asked().len(), 2);
+}
