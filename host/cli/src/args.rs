@@ -1,6 +1,7 @@
 //! What may be typed. Names are parsed here, so that everything behind can
 //! put them into a path as they are.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -32,8 +33,23 @@ pub struct Globals {
     pub home: Option<PathBuf>,
 }
 
+/// The token prints as stars.
+impl fmt::Debug for Globals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.token.as_ref().map(|_| "***");
+        f.debug_struct("Globals")
+            .field("server", &self.server)
+            .field("token", &token)
+            .field("tenant", &self.tenant)
+            .field("profile", &self.profile)
+            .field("json", &self.json)
+            .field("home", &self.home)
+            .finish()
+    }
+}
+
 /// A command that talks to a server.
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 pub enum Command {
     /// Create or change what YAML files describe; again changes nothing
     Apply {
@@ -128,7 +144,7 @@ pub enum Kind {
 }
 
 /// Looking at runs.
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 pub enum Runs {
     /// List runs, the newest first
     List {
@@ -153,7 +169,7 @@ pub enum Runs {
 }
 
 /// Tenants.
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 pub enum Tenant {
     /// Create a tenant, or change its limits
     Create {
@@ -173,7 +189,7 @@ pub enum Tenant {
 }
 
 /// Tokens.
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 pub enum Token {
     /// Create a token and print it, once: for `--tenant`, or with `--operator` for everything
     Create {
@@ -194,7 +210,7 @@ pub enum Token {
 }
 
 /// Secrets.
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 pub enum Secret {
     /// Store a value: asked for without echo, or read from a pipe or a file
     Set {
@@ -217,4 +233,17 @@ fn status(word: &str) -> Result<RunStatus, String> {
     let all = [RunStatus::Accepted, RunStatus::Succeeded, RunStatus::Failed, RunStatus::Diverged];
     let words = all.map(RunStatus::as_str).join(", ");
     all.into_iter().find(|status| status.as_str() == word).ok_or(format!("write one of {words}"))
+}
+
+#[test]
+fn a_token_is_not_in_what_debugging_prints() {
+    let globals = Globals {
+        server: None,
+        token: Some("wharf_hush".to_owned()),
+        tenant: None,
+        profile: None,
+        json: false,
+        home: None,
+    };
+    assert!(!format!("{globals:?}").contains("hush"));
 }

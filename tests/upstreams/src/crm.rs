@@ -40,6 +40,7 @@ async fn create_lead(
     }
     system.once(&headers, |number| {
         lead.insert("id".to_owned(), json!(format!("lead-{number}")));
+        lead.insert("url".to_owned(), json!(format!("https://crm.example/leads/lead-{number}")));
         Value::Object(lead)
     })
 }
