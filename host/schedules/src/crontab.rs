@@ -63,7 +63,9 @@ pub enum CrontabError {
     )]
     Shorthand(String),
     /// A field that says what it must not.
-    #[error("{field} `{part}`: {why}; {field} takes {allowed}, ranges `a-b`, lists `a,b` and steps `*/n` or `a-b/n`")]
+    #[error(
+        "{field} `{part}`: {why}; {field} takes {allowed}, ranges `a-b`, lists `a,b` and steps `*/n` or `a-b/n`"
+    )]
     Field {
         /// Which field.
         field: &'static str,
@@ -146,3 +148,6 @@ impl fmt::Display for Crontab {
         f.write_str(&self.text)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,3 +138,6 @@ impl Fires {
 fn calendar_end() -> Option<Timestamp> {
     NaiveDate::from_ymd_opt(2101, 1, 2).map(|day| day.and_time(NaiveTime::MIN).and_utc())
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,13 @@ pub(crate) struct Keeper {
 /// Asked to stop, or nothing left to do.
 struct Stopped;
 
+/// What is to be done with an instant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Task {
+    Fire,
+    Forget,
+}
+
 /// What a look at the store after a fire says.
 enum Look {
     /// The instant is done; go on from here.
@@ -63,14 +70,16 @@ impl Keeper {
             match plan(fires, *misfire, mark.cursor.handled, self.clock.now(), fresh) {
                 Plan::Sleep(until) => self.sleep_until(until).await?,
                 Plan::Fire(at) => mark = self.see_through(at, mark, Task::Fire).await?,
-                Plan::Forget(at) => {
-                    tracing::info!(
-                        tenant.id = %self.schedule.tenant, schedule.name = %self.schedule.name,
-                        "let go what schedule `{}` missed up to {at}, as its misfire policy says",
-                        self.schedule.name,
-                    );
-                    mark = self.see_through(at, mark, Task::Forget).await?;
-                }
+                // This host was away; another may have been there.
+                Plan::Forget(at) => match self.look(at, &mark, false).await {
+                    Ok(Look::Done(found) | Look::Undone(found)) if found.version != mark.version => {
+                        mark = found
+                    }
+                    _ => {
+                        self.warn(&format!("missed its fires up to {at}: they are skipped, as it says"));
+                        mark = self.see_through(at, mark, Task::Forget).await?;
+                    }
+                },
                 Plan::Never => return Err(Stopped),
             }
             fresh = false;
@@ -194,11 +203,4 @@ impl Keeper {
         let Schedule { tenant, name, .. } = &*self.schedule;
         tracing::warn!(tenant.id = %tenant, schedule.name = %name, "schedule `{name}` {what}");
     }
-}
-
-/// What is to be done with an instant.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Task {
-    Fire,
-    Forget,
 }

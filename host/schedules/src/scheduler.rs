@@ -65,8 +65,8 @@ pub struct ScheduleSet(Arc<watch::Sender<Arc<[Schedule]>>>);
 
 impl ScheduleSet {
     /// Keeps these from now on. Unchanged ones go on undisturbed; a new one,
-    /// and one whose line, zone, policies or pause changed, begins now; one
-    /// that is gone is forgotten, also in the store.
+    /// and one whose line, zone, gap, overlap hour or pause changed, begins
+    /// now; one that is gone is forgotten, also in the store.
     pub fn replace(&self, schedules: Vec<Schedule>) {
         self.0.send_replace(schedules.into());
     }
@@ -101,6 +101,9 @@ impl Scheduler {
 
     /// Fires until `stop`; then ends when the fires under way have ended.
     pub async fn run(self, stop: CancellationToken) {
+        // Dropped instead of stopped, it leaves no task behind either.
+        let stop = stop.child_token();
+        let _on_drop = stop.clone().drop_guard();
         let mut set = self.set.0.subscribe();
         let mut kept: HashMap<Id, Kept> = HashMap::new();
         let tasks = TaskTracker::new();
@@ -167,3 +170,6 @@ type Id = (TenantId, ScheduleName);
 fn id(schedule: &Schedule) -> Id {
     (schedule.tenant.clone(), schedule.name.clone())
 }
+
+#[cfg(test)]
+mod tests;
