@@ -5,10 +5,10 @@
 //! engine's part covers its version and configuration, so an upgrade misses
 //! instead of mapping what it should not.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, Permissions};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -104,20 +104,23 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Reads the host-local key, or makes one that only this user can read.
+/// Reads the host-local key, or makes one that only this user can read. Hosts
+/// that share a folder and start together agree on one.
 fn load_or_create_key(path: &Path) -> io::Result<[u8; KEY]> {
-    let mut key = [0; KEY];
-    match File::open(path) {
-        Ok(mut file) => file.read_exact(&mut key)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            getrandom::fill(&mut key).map_err(io::Error::other)?;
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(path)?;
-            file.write_all(&key)?;
-            file.sync_all()?;
-        }
-        Err(error) => return Err(error),
+    if let Some(key) = read(path)? {
+        return key.try_into().map_err(|_| io::Error::other(format!("the key must have {KEY} bytes: delete it")));
     }
-    Ok(key)
+    let mut key = [0; KEY];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(&key)?;
+    file.as_file().set_permissions(Permissions::from_mode(0o400))?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(key),
+        Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => load_or_create_key(path),
+        Err(failed) => Err(failed.error),
+    }
 }
 
 #[cfg(test)]

@@ -98,19 +98,7 @@ impl Sandbox {
         let ready = self.prepared.ready(&connection.package).await?;
         let pre = connector(ready.prepared())?;
         let (mut store, _slot) = self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
-        let headers = request
-            .headers
-            .iter()
-            .map(|(name, value)| Header { name: name.as_str().to_owned(), value: value.as_bytes().to_vec() })
-            .collect();
-        let request = wit::InboundRequest {
-            endpoint: request.endpoint.into(),
-            method: request.method.to_string(),
-            path: request.path,
-            query: request.query,
-            headers,
-            body: request.body.into(), // no copy while nobody else holds it
-        };
+        let request = wire(request);
         let driven = drive(connection.bounds.wall, async {
             let guest: Connector = pre.instantiate_async(&mut store).await?;
             guest.wharf_endpoints_endpoints().call_receive(&mut store, &request).await
@@ -123,7 +111,23 @@ impl Sandbox {
     }
 }
 
-fn connector(prepared: Option<&Prepared>) -> Result<&ConnectorPre<crate::state::State>, CallFailed> {
+/// The request as it goes to the guest.
+pub(crate) fn wire(request: InboundRequest) -> wit::InboundRequest {
+    let header = |(name, value): (&HeaderName, &HeaderValue)| Header {
+        name: name.as_str().to_owned(),
+        value: value.as_bytes().to_vec(),
+    };
+    wit::InboundRequest {
+        endpoint: request.endpoint.into(),
+        method: request.method.to_string(),
+        path: request.path,
+        query: request.query,
+        headers: request.headers.iter().map(header).collect(),
+        body: request.body.into(), // no copy while nobody else holds it
+    }
+}
+
+pub(crate) fn connector(prepared: Option<&Prepared>) -> Result<&ConnectorPre<crate::state::State>, CallFailed> {
     match prepared {
         Some(Prepared::Connector(pre)) => Ok(pre),
         _ => Err(PrepareError::Link("it is not a connector".to_owned()).into()),

@@ -20,6 +20,7 @@ mod engine;
 mod memory;
 mod prepare;
 mod proxy;
+mod reuse;
 mod state;
 mod wasi;
 mod workflow;
@@ -31,6 +32,7 @@ use bytes::Bytes;
 use host_capabilities::Capabilities;
 use host_model::digest::Digest;
 use host_model::effects::BoxFuture;
+use host_model::resource::Package;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -122,6 +124,12 @@ impl Sandbox {
     /// How instances are allocated: for `wharf doctor` and the log.
     pub fn allocation(&self) -> Allocation {
         self.allocation
+    }
+
+    /// Makes a package ready: compiles it if it has to be, maps and links it.
+    pub async fn load(&self, package: &Package) -> Result<(), CallFailed> {
+        self.prepared.ready(package).await?;
+        Ok(())
     }
 
     /// How many components are loaded.

@@ -1,1 +1,42 @@
-//! Not written yet.
+//! A host for tests: the real binary in a process of its own, with the real
+//! store, real sockets and real components; stand-in outside systems beside it.
+//!
+//! A test is a story: a host, a guest, a grant, what happened. The harness
+//! keeps the set-up out of the story and has no opinion about the outcome.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a test that cannot be set up must fail")]
+
+mod host;
+mod lead;
+mod yaml;
+
+use std::path::PathBuf;
+
+pub use host::{Answer, Host, HostBuilder, Tenant};
+pub use lead::{LeadIntake, form};
+pub use yaml::Connection;
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The host's binary, beside the test's own: built by the same `cargo`.
+pub fn wharf() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own program");
+    let folder = test.ancestors().find(|folder| folder.join("wharf").is_file());
+    folder.expect("`wharf` is built: run `make test`, or `cargo build --bins` first").join("wharf")
+}
+
+fn guests() -> PathBuf {
+    root().join("target/wasm32-unknown-unknown/guest")
+}
+
+/// An example's component: `example("crm")`.
+pub fn example(name: &str) -> PathBuf {
+    guests().join(format!("example_{}.wasm", name.replace('-', "_")))
+}
+
+/// A probe's component: `probe("loop-forever")`.
+pub fn probe(name: &str) -> PathBuf {
+    guests().join("examples").join(format!("{}.wasm", name.replace('-', "_")))
+}

@@ -1,0 +1,32 @@
+# make demo   see one lead go through a host, end to end (ONCE=1: stop after the story)
+# make test   every test
+# make bench  measure, print a table, write target/bench/latest.json
+#
+# Each installs what is missing: the wasm targets of rustup's toolchain.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: demo test bench guests setup
+
+WASM := wasm32-unknown-unknown
+
+setup:
+	@rustup target list --installed | grep -qx $(WASM) || rustup target add $(WASM)
+	@rustup target list --installed | grep -qx wasm32-wasip2 || rustup target add wasm32-wasip2
+
+# Every guest is a finished component in target/$(WASM)/guest/.
+guests: setup
+	cargo build --quiet --profile guest --target $(WASM) \
+	  -p example-web-form -p example-crm -p example-mail -p example-chat -p example-lead-intake -p example-http-hello \
+	  -p probes --lib --examples
+
+demo: guests
+	cargo build --quiet --bins
+	tests/demo/run.sh
+
+test: guests
+	cargo test --quiet
+
+bench: guests
+	cargo build --quiet --release --bins
+	target/release/bench

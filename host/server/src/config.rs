@@ -1,0 +1,193 @@
+//! `wharf.toml` of a host: as the operator writes it, then as it is used.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use host_admission::Limits;
+use host_egress::{Opening, Policy};
+use host_model::bounds::{Bounds, BoundsSpec};
+use host_model::suggest::explain_unknown;
+use host_sandbox::EngineSettings;
+use serde::Deserialize;
+
+/// The file. Unknown keys are errors; whatever is left out has the default
+/// that stands beside it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ConfigFile {
+    server: ServerFile,
+    admission: AdmissionFile,
+    sandbox: SandboxFile,
+    egress: EgressFile,
+    bounds: BoundsSpec,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct ServerFile {
+    /// Where to listen.
+    listen: SocketAddr,
+    /// How long a stopping host waits for calls and runs.
+    grace_ms: u64,
+    /// The largest body of a webhook or run that is read whole.
+    body_bytes: usize,
+    /// Memory of the store's cache.
+    store_cache_bytes: u64,
+}
+
+impl Default for ServerFile {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
+            grace_ms: 30_000,
+            body_bytes: 1 << 20,
+            store_cache_bytes: 64 << 20,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct AdmissionFile {
+    /// Calls, and besides runs, that one tenant may have going on at once.
+    calls_per_tenant: NonZeroUsize,
+    /// Calls of one tenant that may wait for a place.
+    waiting_per_tenant: usize,
+    /// How long a call may wait before it is refused with 429.
+    wait_ms: u64,
+}
+
+impl Default for AdmissionFile {
+    fn default() -> Self {
+        Self { calls_per_tenant: NonZeroUsize::new(64).unwrap_or(NonZeroUsize::MIN), waiting_per_tenant: 1_000, wait_ms: 2_000 }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct SandboxFile {
+    /// Guests at once; each reserves some 6 GiB of address space, not memory.
+    slots: u32,
+    /// Slots that keep their pages between calls; each costs about 100 KiB.
+    warm_slots: u32,
+}
+
+impl Default for SandboxFile {
+    fn default() -> Self {
+        let EngineSettings { slots, warm_slots } = EngineSettings::default();
+        Self { slots, warm_slots }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct EgressFile {
+    /// Address ranges that are not public and may be reached all the same:
+    /// `127.0.0.1/32:9101`. Every connection's grants still apply.
+    open: Vec<String>,
+}
+
+/// What the code uses.
+#[derive(Debug)]
+pub struct Config {
+    /// Everything durable is below it.
+    pub data: PathBuf,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How long a stopping host waits.
+    pub grace: Duration,
+    /// The largest buffered body.
+    pub body_bytes: usize,
+    /// Memory of the store's cache.
+    pub store_cache_bytes: u64,
+    /// Places per tenant.
+    pub admission: Limits,
+    /// The engine's sizes.
+    pub engine: EngineSettings,
+    /// What the operator opens.
+    pub policy: Policy,
+    /// What any call may use.
+    pub bounds: Bounds,
+    /// The program that compiles: this one, called again.
+    pub compiler: PathBuf,
+}
+
+impl Config {
+    /// Reads the file, if there is one, and lets the arguments overrule it.
+    pub fn load(data: PathBuf, file: Option<&Path>, listen: Option<SocketAddr>) -> anyhow::Result<Self> {
+        let text = match file {
+            Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?,
+            None => String::new(),
+        };
+        let name = file.map(|path| path.display().to_string()).unwrap_or_default();
+        let file = parse(&text, &name)?;
+        let compiler = std::env::current_exe().context("cannot find this program, which is also the compiler")?;
+        file.resolve(data, listen, compiler)
+    }
+}
+
+fn parse(text: &str, name: &str) -> anyhow::Result<ConfigFile> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let line = 1 + text.bytes().take(error.span().map_or(0, |span| span.start)).filter(|b| *b == b'\n').count();
+        anyhow::anyhow!("{name} line {line}: {}", explain_unknown(error.message()))
+    })
+}
+
+impl ConfigFile {
+    fn resolve(self, data: PathBuf, listen: Option<SocketAddr>, compiler: PathBuf) -> anyhow::Result<Config> {
+        let open: Result<Vec<Opening>, _> = self.egress.open.iter().map(|text| text.parse()).collect();
+        Ok(Config {
+            data,
+            listen: listen.unwrap_or(self.server.listen),
+            grace: Duration::from_millis(self.server.grace_ms),
+            body_bytes: self.server.body_bytes,
+            store_cache_bytes: self.server.store_cache_bytes,
+            admission: Limits {
+                calls_per_tenant: self.admission.calls_per_tenant,
+                waiting_per_tenant: self.admission.waiting_per_tenant,
+                wait: Duration::from_millis(self.admission.wait_ms),
+            },
+            engine: EngineSettings { slots: self.sandbox.slots.max(2), warm_slots: self.sandbox.warm_slots },
+            policy: Policy { open: open.context("[egress] open")?, ..Policy::default() },
+            bounds: ceiling(&self.bounds),
+            compiler,
+        })
+    }
+}
+
+/// The operator's ceiling may be above or below the default.
+fn ceiling(wish: &BoundsSpec) -> Bounds {
+    let default = Bounds::default();
+    Bounds {
+        fuel: wish.fuel.unwrap_or(default.fuel),
+        wall: wish.wall_ms.map_or(default.wall, Duration::from_millis),
+        memory: wish.memory_bytes.unwrap_or(default.memory),
+        host_call_bytes: wish.host_call_bytes.unwrap_or(default.host_call_bytes),
+        handles: wish.handles.unwrap_or(default.handles),
+        outbound_calls: wish.outbound_calls.unwrap_or(default.outbound_calls),
+        body_bytes: wish.body_bytes.unwrap_or(default.body_bytes),
+        log_bytes: wish.log_bytes.unwrap_or(default.log_bytes),
+        output_bytes: wish.output_bytes.unwrap_or(default.output_bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_is_named_with_its_line() {
+        let error = parse("[server]\nlisten = '127.0.0.1:1'\n[sandbx]\n", "wharf.toml").unwrap_err().to_string();
+        assert!(error.starts_with("wharf.toml line 3:") && error.contains("did you mean `sandbox`?"), "{error}");
+    }
+
+    #[test]
+    fn the_operator_may_raise_and_lower_the_ceiling() {
+        let bounds = ceiling(&BoundsSpec { fuel: Some(1_000_000_000), wall_ms: Some(5), ..BoundsSpec::default() });
+        assert_eq!((bounds.fuel, bounds.wall), (1_000_000_000, Duration::from_millis(5)));
+        assert_eq!(bounds.memory, Bounds::default().memory);
+    }
+}

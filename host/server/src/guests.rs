@@ -1,0 +1,92 @@
+//! The sandbox as runs and control see it: a place from admission first, then
+//! the guest, and nothing of the host's own failures in what they get back.
+
+use std::sync::Arc;
+
+use host_admission::Admission;
+use host_control::ports::{Calls, PortError};
+use host_model::bounds::Bounds;
+use host_model::effects::{BoxFuture, Effects};
+use host_model::name::EndpointName;
+use host_model::outcome::{CallError, Finished, Outcome, Usage};
+use host_model::resource::{Connection, Package};
+use host_model::run::Run;
+use host_routing::Routes;
+use host_runs::{EndpointCall, Guests, HostFailure};
+use host_sandbox::{CallFailed, Sandbox, Source};
+use registry::Registry;
+
+/// What runs and control need to call guests.
+pub(crate) struct SandboxedGuests {
+    pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) registry: Arc<Registry>,
+}
+
+impl Guests for SandboxedGuests {
+    fn run_workflow<'a>(
+        &'a self,
+        run: &'a Run,
+        bounds: &'a Bounds,
+        effects: Arc<dyn Effects>,
+    ) -> BoxFuture<'a, Result<Finished<String>, HostFailure>> {
+        Box::pin(async move {
+            let failed = |why: &dyn std::fmt::Display| HostFailure(why.to_string());
+            let concurrency = self.routes.tenant(&run.tenant).and_then(|tenant| tenant.concurrency);
+            let _place = self.admission.place(&run.tenant, concurrency).await.map_err(|error| failed(&error))?;
+            let package = self.registry.get(&run.package).await.map_err(|error| failed(&error))?;
+            let package = package
+                .filter(|package| package.digest == run.digest)
+                .ok_or_else(|| HostFailure(format!("package `{}` ({}) is gone", run.package, run.digest)))?;
+            self.sandbox.run(&package, bounds, &run.input, effects).await.map_err(|error| failed(&error))
+        })
+    }
+
+    /// A step runs under its run's place: asking for another could wait for itself.
+    fn call_endpoint(&self, call: EndpointCall) -> BoxFuture<'_, Result<Finished<String>, HostFailure>> {
+        Box::pin(async move {
+            let Some(connection) = self.routes.connection(&call.tenant, &call.connection) else {
+                let why = format!("connection `{}` does not exist any more", call.connection);
+                return Ok(Finished {
+                    outcome: Outcome::Declined(CallError::NotFound(why)),
+                    usage: Usage::default(),
+                    log: Vec::new(),
+                });
+            };
+            let called = self.sandbox.call(&connection, call.endpoint.as_str(), &call.input, &call.idempotency_key).await;
+            called.map_err(|error| HostFailure(error.to_string()))
+        })
+    }
+}
+
+impl Calls for SandboxedGuests {
+    fn check(&self, connection: Arc<Connection>) -> BoxFuture<'_, Result<Finished<String>, PortError>> {
+        Box::pin(async move {
+            let _place = self.place(&connection).await?;
+            self.sandbox.check(&connection).await.map_err(internal)
+        })
+    }
+
+    fn call(
+        &self,
+        connection: Arc<Connection>,
+        endpoint: EndpointName,
+        input: String,
+        idempotency_key: String,
+    ) -> BoxFuture<'_, Result<Finished<String>, PortError>> {
+        Box::pin(async move {
+            let _place = self.place(&connection).await?;
+            let called = self.sandbox.call(&connection, endpoint.as_str(), &input, &idempotency_key).await;
+            called.map_err(internal)
+        })
+    }
+
+    fn describe(&self, package: Package) -> BoxFuture<'_, Result<(), PortError>> {
+        Box::pin(async move { self.described_as_declared(&package).await })
+    }
+}
+
+fn internal(error: CallFailed) -> PortError {
+    PortError::Internal(error.to_string())
+}

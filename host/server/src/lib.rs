@@ -1,0 +1,3 @@
+//! The server.
+mod clock;
+pub use clock::SystemClock;

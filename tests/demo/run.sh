@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# The demo: a host, two tenants, three outside systems, one real lead.
+# Every `$ wharf …` line below is a command that you can run yourself.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+HOST=http://127.0.0.1:7070
+WASM=target/wasm32-unknown-unknown/guest
+PATH="$PWD/target/debug:$PATH"
+WORK=$(mktemp -d)
+export WHARF_SERVER=$HOST
+started=()
+
+cleanup() {
+  for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done
+  for pid in "${started[@]}"; do wait "$pid" 2>/dev/null || true; done
+  rm -rf "$WORK"
+}
+trap cleanup EXIT
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+show() { printf '$ %s\n' "$*"; "$@"; }
+fail() {
+  echo "demo: $*" >&2
+  tail -n 30 "$WORK"/*.log >&2 || true
+  exit 1
+}
+# Waits until a file holds a line that matches.
+await() {
+  for _ in $(seq 300); do
+    grep -q "$2" "$1" 2>/dev/null && return
+    sleep 0.1
+  done
+  fail "waited in vain for \`$2\` in $1"
+}
+
+say "1. Three outside systems on loopback: a CRM, a mail API, a chat. Each wants its own credential."
+upstreams >"$WORK/upstreams.log" 2>&1 &
+started+=($!)
+await "$WORK/upstreams.log" '"crm"'
+head -n 1 "$WORK/upstreams.log"
+
+say "2. A host with everything embedded."
+echo "$ wharf up --data $WORK/data --config tests/demo/host.toml"
+wharf up --data "$WORK/data" --config tests/demo/host.toml >"$WORK/wharf.out" 2>"$WORK/wharf.log" &
+started+=($!)
+await "$WORK/wharf.out" 'listening on'
+cat "$WORK/wharf.out"
+operator=$(sed -n 's/.*operator token: //p' "$WORK/wharf.out")
+
+say "3. The operator admits packages and tenants."
+export WHARF_TOKEN=$operator
+for package in web_form crm mail chat lead_intake http_hello; do
+  show wharf publish "$WASM/example_$package.wasm"
+done
+show wharf tenant create acme
+show wharf tenant create globex
+acme=$(wharf token create --tenant acme --note demo --json | sed -n 's/.*"token": *"\([^"]*\)".*/\1/p')
+globex=$(wharf token create --tenant globex --note demo --json | sed -n 's/.*"token": *"\([^"]*\)".*/\1/p')
+
+say "4. Tenant acme stores its credentials and sets up its connections and its workflow."
+export WHARF_TOKEN=$acme
+printf %s demo-crm-token-4f1a | show wharf secret set crm-key
+printf %s demo-mail-key-9c2e | show wharf secret set mail-key
+printf %s demo-chat-password-7b3d | show wharf secret set chat-password
+show wharf apply -f tests/demo/acme.yaml
+for connection in crm mail chat; do show wharf call "$connection" --check; done
+WHARF_TOKEN=$globex show wharf apply -f tests/demo/globex.yaml
+
+say "5. A visitor of acme's website sends the inquiry form. The browser's POST:"
+post=(curl --silent --show-error --include "$HOST/hooks/acme/website/inquiry"
+  --data-urlencode 'name=Ada Lovelace' --data-urlencode 'email=ada@analytical.example'
+  --data-urlencode 'company=Analytical Engines' --data-urlencode 'region=EMEA'
+  --data-urlencode 'message=Do you ship to London?')
+printf '$ %s\n' "${post[*]}"
+"${post[@]}" | tee "$WORK/answer" || fail "the webhook did not answer"
+echo
+run=$(grep -o 'run_[0-9A-Z]*' "$WORK/answer" | head -n 1)
+[ -n "$run" ] || fail "the answer names no run"
+
+say "6. What the run did, step by step."
+for _ in $(seq 300); do
+  wharf runs show "$run" --json | grep -q '"status": *"accepted"' || break
+  sleep 0.1
+done
+show wharf runs show "$run"
+
+say "7. What the outside systems got. Each checked the credential that the host put in."
+grep -v '"crm"' "$WORK/upstreams.log"
+for system in crm mail chat; do
+  grep "$system" "$WORK/upstreams.log" | grep POST | grep -q 'credential right' || fail "$system did not get what it should"
+done
+grep -qE 'credential (WRONG|MISSING)' "$WORK/upstreams.log" && fail "an outside system saw a wrong credential"
+WHARF_TOKEN=$acme wharf runs show "$run" --json | grep -q '"status": *"succeeded"' || fail "the run did not succeed"
+
+say "8. Another tenant sees nothing of it."
+echo "\$ WHARF_TOKEN=\$globex wharf --tenant acme runs show $run"
+if WHARF_TOKEN=$globex wharf --tenant acme runs show "$run"; then fail "globex saw acme's run"; fi
+show curl --silent --show-error "$HOST/hooks/globex/site/"
+echo
+
+if [ "${ONCE:-}" = 1 ]; then
+  say "Done: the lead is in all three systems."
+  exit 0
+fi
+
+say "It stays up. Try more (Ctrl-C stops everything):"
+cat <<MORE
+  export WHARF_SERVER=$HOST WHARF_TOKEN=$acme
+  curl -i $HOST/hooks/acme/website/inquiry -H 'content-type: application/json' -H 'prefer: wait=10' \\
+       -d '{"name":"Grace","email":"grace@navy.example","region":"amer","message":"Hello"}'
+  curl -i $HOST/hooks/acme/website/inquiry -F name=Alan -F email=alan@bletchley.example -F region=emea -F message=Hi
+  wharf runs list
+  wharf run lead-intake --wait 10 --data '{"name":"Joan","email":"joan@bletchley.example","region":"emea","message":"By hand","source":"cli"}'
+  wharf call chat post --data '{"channel":"sales-emea","text":"hello"}'
+  wharf get connections
+
+  outside systems  http://127.0.0.1:9101/received  http://127.0.0.1:9102/received  http://127.0.0.1:9103/received
+  API              $HOST/api/v1/openapi.json
+  operator token   $operator
+MORE
+wait "${started[1]}"

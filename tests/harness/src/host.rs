@@ -1,0 +1,288 @@
+//! Starting, asking, killing and starting again.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::Value;
+
+/// What a host is started with.
+#[derive(Default)]
+pub struct HostBuilder {
+    config: String,
+    opened: Vec<String>,
+}
+
+impl HostBuilder {
+    /// Adds text to the host's config file.
+    #[must_use]
+    pub fn config(mut self, text: &str) -> Self {
+        self.config.push_str(text);
+        self.config.push('\n');
+        self
+    }
+
+    /// Opens one loopback port to guests whose connection grants it.
+    #[must_use]
+    pub fn open(mut self, address: std::net::SocketAddr) -> Self {
+        self.opened.push(format!("\"{}/32:{}\"", address.ip(), address.port()));
+        self
+    }
+
+    /// Starts the host on a fresh data folder.
+    pub async fn start(self) -> Host {
+        let data = tempfile::tempdir().unwrap();
+        let config = data.path().join("wharf.toml");
+        let cache = std::env::temp_dir().join("wharf-test-artefacts"); // compiled once for all tests
+        let text = format!(
+            "[egress]\nopen = [{}]\n[sandbox]\nslots = 100\nwarm-slots = 10\nartefact-cache = \"{}\"\n{}",
+            self.opened.join(", "),
+            cache.display(),
+            self.config
+        );
+        std::fs::write(&config, text).unwrap();
+        let process = Process::start(data.path());
+        let operator = process.token.clone().expect("the first start prints the operator's token");
+        Host { data, process, operator, client: Client::new() }
+    }
+}
+
+/// A running host.
+pub struct Host {
+    data: tempfile::TempDir,
+    process: Process,
+    operator: String,
+    client: Client,
+}
+
+struct Process {
+    child: Child,
+    address: String,
+    token: Option<String>,
+}
+
+impl Process {
+    fn start(data: &Path) -> Self {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(data.join("wharf.log")).unwrap();
+        let mut child = Command::new(crate::wharf())
+            .args(["up", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data.join("data"))
+            .arg("--config")
+            .arg(data.join("wharf.toml"))
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut token = None;
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            if let Some((_, text)) = line.split_once("operator token: ") {
+                token = Some(text.trim().to_owned());
+            }
+            if let Some((_, address)) = line.split_once("listening on http://") {
+                return Self { child, address: address.trim().to_owned(), token };
+            }
+        }
+        let log = std::fs::read_to_string(data.join("wharf.log")).unwrap_or_default();
+        panic!("the host did not start:\n{log}");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: reqwest::header::HeaderMap,
+    /// The body.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON; null if it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    /// The `code` of a problem.
+    pub fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The answer, if it has this status; otherwise the test fails with it.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+}
+
+impl Host {
+    /// A host with the defaults of the tests.
+    pub async fn start() -> Self {
+        HostBuilder::default().start().await
+    }
+
+    /// Where it is.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.process.address)
+    }
+
+    /// Its address, for raw sockets.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.process.address.parse().unwrap()
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// The operator's token.
+    pub fn operator(&self) -> &str {
+        &self.operator
+    }
+
+    /// The folder that holds the host's data, config and log.
+    pub fn folder(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// Everything that the host has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.data.path().join("wharf.log")).unwrap()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.process.child.kill().unwrap();
+        self.process.child.wait().unwrap();
+    }
+
+    /// Starts it again on the same data.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.process = Process::start(self.data.path());
+    }
+
+    /// SIGTERM; gives the exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let pid = self.pid().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        self.process.child.wait().unwrap().code()
+    }
+
+    /// A request, to be sent with [`ask`](Self::ask).
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(path))
+    }
+
+    /// Sends a request.
+    pub async fn ask(&self, request: RequestBuilder) -> Answer {
+        let answer = request.send().await.unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        Answer { status, headers, text: answer.text().await.unwrap() }
+    }
+
+    /// A call of the API by the operator.
+    pub async fn operate(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let request = self.request(method, &format!("/api/v1{path}")).bearer_auth(&self.operator);
+        self.ask(request.header("content-type", "application/json").body(body)).await
+    }
+
+    /// Uploads a component; gives the answer, whatever it is.
+    pub async fn publish(&self, component: impl AsRef<Path>) -> Answer {
+        let path = component.as_ref();
+        let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("`make guests` makes {}: {error}", path.display()));
+        self.operate(Method::POST, "/packages", bytes).await
+    }
+
+    /// A new tenant with a token of its own.
+    pub async fn tenant(&self, name: &str) -> Tenant<'_> {
+        self.operate(Method::PUT, &format!("/tenants/{name}"), format!("{{\"name\":\"{name}\"}}")).await;
+        let answer = self.operate(Method::POST, "/tokens", format!("{{\"tenant\":\"{name}\",\"note\":\"test\"}}")).await;
+        let token = answer.json()["token"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned();
+        self.tenant_with(name, &token)
+    }
+
+    /// A tenant by a token that it has already.
+    pub fn tenant_with(&self, name: &str, token: &str) -> Tenant<'_> {
+        Tenant { host: self, name: name.to_owned(), token: token.to_owned() }
+    }
+}
+
+/// A tenant, as its own token sees the host.
+pub struct Tenant<'h> {
+    host: &'h Host,
+    /// Its name.
+    pub name: String,
+    /// Its token.
+    pub token: String,
+}
+
+impl Tenant<'_> {
+    /// A call of the API below this tenant.
+    pub async fn api(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let path = format!("/api/v1/tenants/{}{path}", self.name);
+        let request = self.host.request(method, &path).bearer_auth(&self.token);
+        self.host.ask(request.header("content-type", "application/json").body(body)).await
+    }
+
+    /// Applies YAML; gives the answer, whatever it is.
+    pub async fn try_apply(&self, yaml: &str) -> Answer {
+        let path = format!("/api/v1/apply?tenant={}&file=test.yaml", self.name);
+        self.host.ask(self.host.request(Method::POST, &path).bearer_auth(&self.token).body(yaml.to_owned())).await
+    }
+
+    /// Applies YAML that is right.
+    #[track_caller]
+    pub fn apply(&self, yaml: &str) -> impl Future<Output = Answer> {
+        let yaml = yaml.to_owned();
+        async move { self.try_apply(&yaml).await.expect(200) }
+    }
+
+    /// Stores a secret.
+    pub async fn secret(&self, name: &str, value: &str) {
+        let body = serde_json::json!({ "value": value }).to_string();
+        let answer = self.api(Method::PUT, &format!("/secrets/{name}"), body).await;
+        assert!((200..300).contains(&answer.status), "{answer:?}");
+    }
+
+    /// Calls an outbound endpoint.
+    pub async fn call(&self, connection: &str, endpoint: &str, input: Value) -> Answer {
+        self.api(Method::POST, &format!("/connections/{connection}/call/{endpoint}"), input.to_string()).await
+    }
+
+    /// A request to one of its webhooks, to be completed and sent.
+    pub fn hook(&self, path: &str) -> RequestBuilder {
+        self.host.request(Method::POST, &format!("/hooks/{}/{path}", self.name))
+    }
+
+    /// A run and its steps.
+    pub async fn run(&self, id: &str) -> Value {
+        self.api(Method::GET, &format!("/runs/{id}"), "").await.expect(200).json()
+    }
+
+    /// A run and its steps, once it has ended.
+    pub async fn ended(&self, id: &str) -> Value {
+        let began = Instant::now();
+        loop {
+            let run = self.run(id).await;
+            if run["run"]["status"] != "accepted" {
+                return run;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "{id} does not end: {run}\n{}", self.host.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
