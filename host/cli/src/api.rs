@@ -3,31 +3,38 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use host_model::problem::Problem;
-use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::{Method, Request, Response, StatusCode, request};
+use http_body_util::{BodyExt as _, Full, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use url::Url;
 
+use crate::dial::{self, Client};
 use crate::error::Exit;
 use crate::profile::Target;
 
-/// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(10);
 /// How long an answer may take. A call may take 30 s by default, compiling a
 /// large component longer; a run's wait is added to it.
 const ANSWER: Duration = Duration::from_secs(180);
+/// The most bytes of an answer: a page of a thousand runs with a mebibyte of
+/// input each is not what a terminal is for.
+const MAX_ANSWER: usize = 256 << 20;
 
 /// Why there is no good answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
-    #[error("cannot reach {server}: {}", root(source))]
-    Unreachable { server: String, source: reqwest::Error },
+    #[error("cannot reach {server}: {why}")]
+    Unreachable { server: String, why: String },
     #[error("{} ({})", problem.detail, problem.code)]
     Refused { problem: Problem, retry_after: Option<String>, had_token: bool },
     #[error("{server} answered something that this `wharf` does not understand: {why}")]
     Strange { server: String, why: String },
+    #[error("the request cannot be made: {0}; is the token one line of plain text?")]
+    Request(#[from] http::Error),
 }
 
 impl ApiError {
@@ -35,6 +42,7 @@ impl ApiError {
         match self {
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Strange { .. } => Exit::Failed,
+            Self::Request(_) => Exit::Usage,
             Self::Refused { problem, .. } => match problem.status {
                 401 | 403 | 404 => Exit::Absent,
                 429 | 503 => Exit::TryAgain,
@@ -50,6 +58,7 @@ impl ApiError {
                 Some("is `wharf up` running there? `--server` or WHARF_SERVER names another".to_owned())
             }
             Self::Strange { .. } => Some("is it a Wharf server, and of this version?".to_owned()),
+            Self::Request(_) => None,
             Self::Refused { problem, retry_after, had_token } => match problem.status {
                 401 if *had_token => Some("the server does not know this token".to_owned()),
                 401 => Some("pass `--token`, or set WHARF_TOKEN, or put `token` into the profile".to_owned()),
@@ -59,15 +68,6 @@ impl ApiError {
             },
         }
     }
-}
-
-/// The last cause is the one that tells: "connection refused", not "error sending request".
-fn root(error: &reqwest::Error) -> String {
-    let mut last: &dyn std::error::Error = error;
-    while let Some(cause) = last.source() {
-        last = cause;
-    }
-    if error.is_timeout() { format!("no answer in time ({last})") } else { last.to_string() }
 }
 
 /// A good answer.
@@ -83,28 +83,19 @@ pub(crate) struct Api {
     token: Option<String>,
 }
 
-/// One request under way.
+/// One request, not sent yet.
 pub(crate) struct Ask<'a> {
     api: &'a Api,
-    request: RequestBuilder,
+    head: request::Builder,
+    body: Bytes,
+    within: Duration,
 }
 
 impl Api {
     pub(crate) fn new(target: &Target) -> Result<Self, ApiError> {
-        // Somebody else in this process may have chosen already: then that one stands.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = Client::builder()
-            .connect_timeout(CONNECT)
-            .timeout(ANSWER)
-            // The API never redirects; whoever does shall not get the token.
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")));
-        if is_here(&target.server) {
-            client = client.no_proxy();
-        }
         let server = target.server.clone();
-        let client =
-            client.build().map_err(|source| ApiError::Unreachable { server: server.to_string(), source })?;
+        let client = dial::client(&server)
+            .map_err(|error| ApiError::Unreachable { server: server.to_string(), why: error.to_string() })?;
         Ok(Self { client, server, token: target.token.clone() })
     }
 
@@ -132,11 +123,15 @@ impl Api {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut request = self.client.request(method, url);
+        let mut head = Request::builder()
+            .method(method)
+            .uri(url.as_str())
+            .header(USER_AGENT, concat!("wharf/", env!("CARGO_PKG_VERSION")))
+            .header(ACCEPT, "application/json");
         if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
+            head = head.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        Ask { api: self, request }
+        Ask { api: self, head, body: Bytes::new(), within: ANSWER }
     }
 
     /// Reads a known shape out of an answer.
@@ -148,71 +143,74 @@ impl Api {
         ApiError::Strange { server: self.server.to_string(), why }
     }
 
-    async fn refusal(&self, response: Response) -> ApiError {
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, String> {
+        let response = self.client.request(request).await.map_err(|error| dial::root(&error))?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| dial::root(&*error))?;
+        Ok(Response::from_parts(head, body.to_bytes()))
+    }
+
+    fn refusal(&self, response: &Response<Bytes>) -> ApiError {
         let status = response.status();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.map(str::to_owned);
-        let bytes = response.bytes().await.unwrap_or_default();
-        let problem = serde_json::from_slice(&bytes).unwrap_or_else(|_| {
+        let problem = serde_json::from_slice(response.body()).unwrap_or_else(|_| {
             // Something between us and the server answered in its own way.
-            let text: String = String::from_utf8_lossy(&bytes).chars().take(200).collect();
-            let detail = format!("the server answered {status} {}", text.trim());
-            Problem { status: status.as_u16(), code: "http".to_owned(), detail: detail.trim().to_owned() }
+            let text: String = String::from_utf8_lossy(response.body()).chars().take(200).collect();
+            Problem::new(status, "http", format!("the server answered {status} {text}").trim())
         });
+        let retry_after = retry_after.map(str::to_owned);
         ApiError::Refused { problem, retry_after, had_token: self.token.is_some() }
     }
 }
 
 impl Ask<'_> {
-    pub(crate) fn json(mut self, body: &impl Serialize) -> Self {
-        self.request = self.request.json(body);
-        self
+    pub(crate) fn json(self, body: &impl Serialize) -> Self {
+        // What the CLI sends is made of texts and numbers: nothing in it can fail to be JSON.
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        self.body("application/json", body)
     }
 
     pub(crate) fn body(mut self, media_type: &str, body: Vec<u8>) -> Self {
-        self.request = self.request.header("content-type", media_type).body(body);
-        self
+        self.body = body.into();
+        self.header(CONTENT_TYPE.as_str(), media_type)
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
-        self.request = self.request.header(name, value);
+        self.head = self.head.header(name, value);
         self
     }
 
     /// The server will take this much longer, because it was asked to wait.
     pub(crate) fn waiting(mut self, wait: Duration) -> Self {
-        self.request = self.request.timeout(ANSWER + wait);
+        self.within = ANSWER + wait;
         self
     }
 
-    /// The answer, if it is a good one.
+    /// The answer, if it is a good one. A redirect is none: the API never
+    /// redirects, and whoever does shall not get the token.
     pub(crate) async fn answer(self) -> Result<Answer, ApiError> {
-        let Self { api, request } = self;
-        let unreachable = |source| ApiError::Unreachable { server: api.server.to_string(), source };
-        let response = request.send().await.map_err(unreachable)?;
-        let status = response.status();
-        if !status.is_success() {
-            return Err(api.refusal(response).await);
-        }
-        let bytes = response.bytes().await.map_err(unreachable)?;
-        let body = if bytes.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_slice(&bytes).map_err(|error| api.strange(error.to_string()))?
+        let Self { api, head, body, within } = self;
+        let exchange = api.exchange(head.body(Full::new(body))?);
+        let response = match tokio::time::timeout(within, exchange).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(why)) => return Err(ApiError::Unreachable { server: api.server.to_string(), why }),
+            Err(_) => {
+                let why = format!("no answer within {} s", within.as_secs());
+                return Err(ApiError::Unreachable { server: api.server.to_string(), why });
+            }
         };
-        Ok(Answer { status, body })
+        if !response.status().is_success() {
+            return Err(api.refusal(&response));
+        }
+        let body = match response.body().as_ref() {
+            [] => Value::Null,
+            bytes => serde_json::from_slice(bytes).map_err(|error| api.strange(error.to_string()))?,
+        };
+        Ok(Answer { status: response.status(), body })
     }
 
     /// The answer's body as JSON.
     pub(crate) async fn value(self) -> Result<Value, ApiError> {
         Ok(self.answer().await?.body)
     }
-}
-
-/// Whether the server is on this machine: then no proxy can be meant.
-fn is_here(server: &Url) -> bool {
-    server.host_str().is_some_and(|host| {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || bare.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
-    })
 }

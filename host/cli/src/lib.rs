@@ -13,6 +13,7 @@
 mod api;
 mod args;
 mod commands;
+mod dial;
 mod error;
 mod input;
 mod profile;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use host_model::name::TenantId;
 use host_model::suggest::explain_unknown;
-use reqwest::Url;
 use serde::Deserialize;
+use url::Url;
 
 use crate::args::Globals;
 

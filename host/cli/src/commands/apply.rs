@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use reqwest::Method;
+use http::Method;
 use serde::{Deserialize, Serialize};
 
 use super::Session;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use host_model::id::RunId;
 use host_model::name::WorkflowName;
-use reqwest::StatusCode;
+use http::StatusCode;
 use serde::Deserialize;
 
 use super::Session;

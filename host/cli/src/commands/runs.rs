@@ -3,7 +3,7 @@
 use chrono::SecondsFormat;
 use host_model::id::RunId;
 use host_model::run::{Run, Step};
-use reqwest::Method;
+use http::Method;
 use serde::Deserialize;
 
 use super::Session;

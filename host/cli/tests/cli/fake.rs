@@ -74,6 +74,11 @@ impl Fake {
         Self { address, asked, _stop: stop.drop_guard() }
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What it was asked, oldest first.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()

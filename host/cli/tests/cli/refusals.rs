@@ -58,3 +58,13 @@ async fn an_answer_of_another_shape_is_not_guessed_at() {
     assert_eq!(told.exit, Exit::Failed);
     assert!(told.err.contains("does not understand"), "{}", told.err);
 }
+
+#[tokio::test]
+async fn a_token_for_a_tls_server_is_not_sent_in_the_clear() {
+    let fake = Fake::answering(vec![("GET /api/v1/packages", 200, json!([]))]).await;
+    let server = format!("https://{}", fake.address());
+    let told =
+        wharf("", &["wharf", "--server", &server, "--token", "t", "--home", "/none", "packages"]).await;
+    assert_eq!(told.exit, Exit::Unreachable, "{}", told.err);
+    assert!(fake.asked().is_empty());
+}
