@@ -1,0 +1,169 @@
+//! Storage keys: whose it is, what kind of thing, its names, then perhaps raw
+//! bytes.
+//!
+//! ```text
+//! acme NUL connection NUL crm NUL          key::tenant(&acme).kind("connection").name("crm")
+//! acme NUL step NUL <16 bytes> <4 bytes>   key::tenant(&acme).kind("step").bytes(&run).bytes(&step)
+//! ! NUL token NUL <32 bytes>               key::host().kind("token").bytes(&hash)
+//! ```
+//!
+//! Invariants
+//! - The owner comes first and ends in NUL, which no name has: whatever follows,
+//!   raw bytes of a guest included, a key stays in its owner's space.
+//! - One kind has one shape: so many names, then so many raw bytes or none. Of
+//!   several raw parts only the last may vary in length. Then no two things
+//!   share a key, and raw parts sort as their bytes do.
+
+use std::ops::Deref;
+
+use bytes::Bytes;
+use host_model::name::TenantId;
+
+/// The host's own space. No tenant has it: a name starts with a letter or digit.
+const HOST: &str = "!";
+const END: u8 = 0;
+/// Stands before an escaped byte: names never need it, but any text is safe.
+const ESCAPE: u8 = 1;
+
+/// Whose key it will be. [`Owner::kind`] goes on.
+#[derive(Clone, Debug)]
+pub struct Owner(Key);
+
+/// A key, or the prefix of the keys that go on from it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(Vec<u8>);
+
+/// A key that ends in raw bytes; nothing but more of them may follow.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RawKey(Vec<u8>);
+
+/// The space of one tenant.
+pub fn tenant(tenant: &TenantId) -> Owner {
+    Owner(Key(Vec::new()).name(tenant.as_str()))
+}
+
+/// The space of the host itself: what belongs to no tenant.
+pub fn host() -> Owner {
+    Owner(Key(Vec::new()).name(HOST))
+}
+
+impl Owner {
+    /// What kind of thing it is the key of: a word that the code fixes.
+    pub fn kind(self, kind: &'static str) -> Key {
+        self.0.name(kind)
+    }
+
+    /// The prefix of everything that this owner has.
+    pub fn prefix(&self) -> Bytes {
+        self.0.prefix()
+    }
+}
+
+impl Key {
+    /// Goes on with a name.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        for byte in name.bytes() {
+            if byte <= ESCAPE {
+                self.0.extend([ESCAPE, byte + 1]);
+            } else {
+                self.0.push(byte);
+            }
+        }
+        self.0.push(END);
+        self
+    }
+
+    /// Goes on with raw bytes, which end the names.
+    pub fn bytes(self, bytes: &[u8]) -> RawKey {
+        RawKey(self.0).bytes(bytes)
+    }
+
+    /// These bytes, as the prefix of a scan or a bell: every key that goes on
+    /// from here, and this one.
+    pub fn prefix(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.0)
+    }
+}
+
+impl RawKey {
+    /// Goes on with more raw bytes.
+    #[must_use]
+    pub fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    /// These bytes, as the prefix of a scan or a bell.
+    pub fn prefix(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.0)
+    }
+}
+
+/// What follows `prefix` in `key`: the raw bytes of a scanned entry.
+pub fn tail<'a>(prefix: &[u8], key: &'a [u8]) -> Option<&'a [u8]> {
+    key.strip_prefix(prefix)
+}
+
+macro_rules! as_bytes {
+    ($name:ident) => {
+        impl Deref for $name {
+            type Target = [u8];
+            fn deref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+
+        impl From<$name> for Bytes {
+            fn from(key: $name) -> Bytes {
+                key.0.into()
+            }
+        }
+    };
+}
+as_bytes!(Key);
+as_bytes!(RawKey);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn acme() -> TenantId {
+        "acme".parse().unwrap()
+    }
+
+    #[test]
+    fn a_key_reads_owner_kind_names_and_raw_bytes() {
+        let key = tenant(&acme()).kind("step").name("crm").bytes(&[0, 255]).bytes(&[7]);
+        assert_eq!(&key[..], b"acme\0step\0crm\0\x00\xff\x07");
+        assert_eq!(tail(&tenant(&acme()).kind("step").name("crm"), &key), Some(&[0, 255, 7][..]));
+    }
+
+    #[test]
+    fn one_owner_or_kind_is_never_the_prefix_of_another() {
+        let longer: TenantId = "acme-2".parse().unwrap();
+        assert!(!tenant(&longer).kind("run").starts_with(&tenant(&acme()).prefix()));
+        assert!(!tenant(&acme()).kind("runs").starts_with(&tenant(&acme()).kind("run")));
+    }
+
+    #[test]
+    fn no_tenant_reaches_the_hosts_space() {
+        for name in ["0", "a", "z", "host"] {
+            let tenant_key = tenant(&name.parse().unwrap()).kind("token");
+            assert!(!tenant_key.starts_with(&host().prefix()), "{name}");
+        }
+        assert!("!".parse::<TenantId>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn different_names_make_different_keys(
+            one in proptest::collection::vec("[\u{0}-\u{2}a]{0,3}", 0..4),
+            other in proptest::collection::vec("[\u{0}-\u{2}a]{0,3}", 0..4),
+        ) {
+            let key = |names: &[String]| names.iter().fold(host().kind("k"), |key, name| key.name(name));
+            prop_assert_eq!(one == other, key(&one) == key(&other));
+        }
+    }
+}
