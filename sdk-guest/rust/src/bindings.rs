@@ -13,6 +13,7 @@ pub mod connector {
     wit_bindgen::generate!({
         path: "../../wit",
         world: "connector",
+        generate_all,
         pub_export_macro: true,
         export_macro_name: "export_connector",
         default_bindings_module: "wharf_sdk::bindings::connector",
@@ -24,6 +25,7 @@ pub mod workflow {
     wit_bindgen::generate!({
         path: "../../wit",
         world: "workflow",
+        generate_all,
         pub_export_macro: true,
         export_macro_name: "export_workflow",
         default_bindings_module: "wharf_sdk::bindings::workflow",

@@ -153,5 +153,6 @@ impl From<Received> for wit::Received {
 
 /// Only a map with keys that are no text, or a `Serialize` that fails, gets here.
 fn to_json<T: Serialize>(value: &T) -> Result<String, Error> {
-    serde_json::to_string(value).map_err(|error| Error::Permanent(format!("cannot be written as JSON: {error}")))
+    serde_json::to_string(value)
+        .map_err(|error| Error::Permanent(format!("cannot be written as JSON: {error}")))
 }

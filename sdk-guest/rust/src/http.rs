@@ -134,8 +134,8 @@ impl Response {
     pub fn error_for_status(self) -> Result<Self, Error> {
         let text = || format!("the outside system answered {}: {}", self.status, self.excerpt());
         Err(match self.status {
-            200..300 => return Ok(self),
-            300..400 => Error::Permanent(format!(
+            200..=299 => return Ok(self),
+            300..=399 => Error::Permanent(format!(
                 "the outside system redirects ({}) to {}: correct the URL in the connection's config",
                 self.status,
                 self.header("location").unwrap_or("nowhere"),
@@ -146,7 +146,7 @@ impl Response {
             429 => Error::RateLimited(self.retry_after()),
             // The server gave up waiting, or does not want to risk a replay: the same request may pass later.
             408 | 425 => Error::Retry(text()),
-            500..600 => Error::Retry(text()),
+            500..=599 => Error::Retry(text()),
             _ => Error::Permanent(text()),
         })
     }

@@ -17,10 +17,10 @@ macro_rules! level {
         #[macro_export]
         #[doc(hidden)]
         macro_rules! $hidden {
-            ($dollar($dollar arg:tt)*) => {
-                $crate::log::write($crate::log::Level::$level, &::std::format!($dollar($dollar arg)*))
-            };
-        }
+                    ($dollar($dollar arg:tt)*) => {
+                        $crate::log::write($crate::log::Level::$level, &::std::format!($dollar($dollar arg)*))
+                    };
+                }
         #[doc = $doc]
         pub use $hidden as $name;
     };

@@ -19,8 +19,14 @@ struct Lead {
     source: String,
 }
 
-/// What the CRM answers, and what `create-lead` gives.
-#[derive(Deserialize, Serialize)]
+/// What we read of the CRM's answer; it says more.
+#[derive(Deserialize)]
+struct Answer {
+    id: String,
+}
+
+/// What `create-lead` gives.
+#[derive(Serialize)]
 struct Created {
     id: String,
     url: String,
@@ -39,16 +45,16 @@ impl Crm {
     /// A lead that exists already is a `conflict`: `error_for_status` makes it of the CRM's 409.
     #[outbound("create-lead")]
     fn create_lead(lead: Lead, context: &Context) -> Result<Created, Error> {
-        let url = http::join(&connection::required("base-url")?, &["leads"])?;
-        let created: Created = http::Request::post(url)
+        let base = connection::required("base-url")?;
+        let answer: Answer = http::Request::post(http::join(&base, &["leads"])?)
             // The CRM does the work once, however often a crash makes us repeat it.
             .header("idempotency-key", context.idempotency_key.as_str())
             .json(&lead)?
             .send()?
             .error_for_status()?
             .json()?;
-        log::info!("created lead {}", created.id);
-        Ok(created)
+        log::info!("created lead {}", answer.id);
+        Ok(Created { url: http::join(&base, &["leads", &answer.id])?, id: answer.id })
     }
 
     /// Reads who we are: it shows that the address and the key are right, and changes nothing.

@@ -14,7 +14,10 @@ enum Served {
 pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
     let mut block: ItemImpl = syn::parse2(item)?;
     if let Some((_, path, _)) = &block.trait_ {
-        return Err(Error::new(path.span(), "#[connector] goes on an inherent block: `impl MyConnector { … }`"));
+        return Err(Error::new(
+            path.span(),
+            "#[connector] goes on an inherent block: `impl MyConnector { … }`",
+        ));
     }
     let mut served = Vec::new();
     for item in &mut block.items {

@@ -7,7 +7,8 @@ use syn::{Error, ItemFn, Result, spanned::Spanned};
 pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
     let function: ItemFn = syn::parse2(item)?;
     if function.sig.inputs.len() != 1 {
-        let text = "a workflow takes the message that started it: `fn run(message: Message) -> Result<Done, Error>`";
+        let text =
+            "a workflow takes the message that started it: `fn run(message: Message) -> Result<Done, Error>`";
         return Err(Error::new(function.sig.span(), text));
     }
     let name = &function.sig.ident;
