@@ -121,10 +121,10 @@ impl Runs {
                 let Some(hash) = entry.key.last_chunk::<32>() else { continue };
                 let key = keys::idempotency(&parse(&entry.value)?, hash);
                 // It may have been used again since, and then has a later entry here.
-                if let Some((remembered, version)) = self.shelf.read::<Remembered>(&key).await? {
-                    if remembered.until <= now {
-                        commit = commit.at(key.clone(), version).delete(key);
-                    }
+                if let Some((remembered, version)) = self.shelf.read::<Remembered>(&key).await?
+                    && remembered.until <= now
+                {
+                    commit = commit.at(key.clone(), version).delete(key);
                 }
             }
             if page.is_empty() {

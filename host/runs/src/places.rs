@@ -146,12 +146,12 @@ impl Places {
         }
         let fit = |run: &&RunId| !state.held.contains(run) && !state.left.contains(run);
         let first = found.iter().find(fit).copied();
-        if let Some(lane) = state.lanes.get_mut(&turn.tenant) {
-            if lane.came == turn.came {
-                match first.or(found.last().copied()) {
-                    Some(seen) => lane.after = Some(seen),
-                    None => drop(state.lanes.remove(&turn.tenant)),
-                }
+        if let Some(lane) = state.lanes.get_mut(&turn.tenant)
+            && lane.came == turn.came
+        {
+            match first.or(found.last().copied()) {
+                Some(seen) => lane.after = Some(seen),
+                None => drop(state.lanes.remove(&turn.tenant)),
             }
         }
         self.hold(&mut state, &turn.tenant, first?)
@@ -160,6 +160,12 @@ impl Places {
     /// This process does not try this run again.
     pub(crate) fn leave(&self, run: RunId) {
         self.state.lock().left.insert(run);
+    }
+
+    /// Whether any run waits in the store.
+    #[cfg(test)]
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.state.lock().lanes.is_empty()
     }
 
     /// Waits until a place may have freed or a run may wait.

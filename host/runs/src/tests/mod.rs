@@ -1,1 +1,10 @@
+//! The crate as a whole: plain Rust closures play the guests, the clock stands
+//! still, the store is in memory and fails when told to.
 
+mod accepting;
+mod backlog;
+mod crashing;
+mod interleaving;
+mod journalling;
+mod looking;
+mod world;

@@ -1,0 +1,224 @@
+//! A world to run in: a store that survives its processes, a clock, guests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::DateTime;
+use host_model::bounds::Bounds;
+use host_model::clock::SimClock;
+use host_model::digest::Digest;
+use host_model::effects::{BoxFuture, Effects, Pending, Stopped};
+use host_model::id::RunId;
+use host_model::manifest::Manifest;
+use host_model::message::Draft;
+use host_model::name::TenantId;
+use host_model::outcome::{CallError, Finished, Outcome, Usage};
+use host_model::resource::{Package, Workflow, WorkflowSpec};
+use host_model::run::{Run, StartedBy, Step};
+use host_store::faults::FaultyStore;
+use host_store::{Blobs, MemoryStore, Store};
+use parking_lot::Mutex;
+use serde_json::json;
+
+use crate::{EndpointCall, Guests, HostFailure, NewRun, Runs, Settings};
+
+/// Longer than anything takes: tokio's clock jumps when nothing else is left to do.
+pub(super) const LONG: Duration = Duration::from_secs(100_000);
+
+type Answer = Result<Result<String, CallError>, Stopped>;
+type Flow = dyn Fn(Run, Arc<dyn Effects>) -> BoxFuture<'static, Answer> + Send + Sync;
+type Endpoint = dyn Fn(EndpointCall) -> BoxFuture<'static, Result<Finished<String>, HostFailure>> + Send + Sync;
+
+/// Guests in plain Rust.
+pub(super) struct Fake {
+    pub(super) flow: Box<Flow>,
+    pub(super) endpoint: Box<Endpoint>,
+    /// Every call of an endpoint that was begun.
+    pub(super) calls: Mutex<Vec<EndpointCall>>,
+}
+
+impl Fake {
+    /// This workflow, with endpoints that answer what they were asked.
+    pub(super) fn flow<F>(flow: impl Fn(Run, Arc<dyn Effects>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        Self {
+            flow: Box::new(move |run, effects| Box::pin(flow(run, effects))),
+            endpoint: Box::new(|call| {
+                Box::pin(async move { Ok(answered(format!("{{\"did\":{}}}", call.input))) })
+            }),
+            calls: Mutex::default(),
+        }
+    }
+
+    /// With these endpoints.
+    pub(super) fn endpoint<F>(mut self, endpoint: impl Fn(EndpointCall) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Finished<String>, HostFailure>> + Send + 'static,
+    {
+        self.endpoint = Box::new(move |call| Box::pin(endpoint(call)));
+        self
+    }
+}
+
+impl Guests for Fake {
+    fn run_workflow<'a>(
+        &'a self,
+        run: &'a Run,
+        _: &'a Bounds,
+        effects: Arc<dyn Effects>,
+    ) -> BoxFuture<'a, Result<Finished<String>, HostFailure>> {
+        Box::pin(async move {
+            let outcome = match (self.flow)(run.clone(), effects).await {
+                Ok(Ok(text)) => Outcome::Answered(text),
+                Ok(Err(error)) => Outcome::Declined(error),
+                Err(stopped) => Outcome::Trapped(stopped.to_string()),
+            };
+            Ok(Finished { outcome, usage: Usage { fuel: 1_000, ..Usage::default() }, log: Vec::new() })
+        })
+    }
+
+    fn call_endpoint(&self, call: EndpointCall) -> BoxFuture<'_, Result<Finished<String>, HostFailure>> {
+        self.calls.lock().push(call.clone());
+        (self.endpoint)(call)
+    }
+}
+
+/// An endpoint's answer.
+pub(super) fn answered(text: impl Into<String>) -> Finished<String> {
+    let usage = Usage { fuel: 1, ..Usage::default() };
+    Finished { outcome: Outcome::Answered(text.into()), usage, log: Vec::new() }
+}
+
+/// What outlives a process.
+#[derive(Clone)]
+pub(super) struct World {
+    pub(super) inner: Arc<MemoryStore>,
+    pub(super) blobs: Blobs,
+    pub(super) clock: SimClock,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self {
+            inner: Arc::new(MemoryStore::new()),
+            blobs: Blobs::in_memory(),
+            clock: SimClock::at(DateTime::from_timestamp_millis(1_800_000_000_000).unwrap()),
+        }
+    }
+
+    /// A process on this store.
+    pub(super) fn process_on(&self, store: Arc<dyn Store>, fake: &Arc<Fake>, settings: Settings) -> Arc<Runs> {
+        Runs::new(store, self.blobs.clone(), Arc::new(self.clock.clone()), Arc::clone(fake) as _, settings)
+    }
+
+    /// A process on the store that survives.
+    pub(super) fn process(&self, fake: &Arc<Fake>) -> Arc<Runs> {
+        self.process_on(Arc::clone(&self.inner) as _, fake, Settings::default())
+    }
+
+    /// A process on a store with faults.
+    pub(super) fn faulty(&self, store: &Arc<FaultyStore<MemoryStore>>, fake: &Arc<Fake>) -> Arc<Runs> {
+        self.process_on(Arc::clone(store) as _, fake, Settings::default())
+    }
+}
+
+impl Runs {
+    /// As `kill -9`.
+    pub(super) async fn kill(&self) {
+        self.stops.drain.cancel();
+        self.stops.now.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// The run at its end.
+    pub(super) async fn ended(&self, tenant: &TenantId, id: RunId) -> (Run, Vec<Step>) {
+        let run = self.wait(tenant, id, LONG).await.unwrap().expect("the run is there");
+        assert!(run.outcome.is_some(), "the run did not end: {run:?}");
+        (run, self.steps(tenant, id, None).await.unwrap().steps)
+    }
+}
+
+pub(super) fn acme() -> TenantId {
+    "acme".parse().unwrap()
+}
+
+/// A workflow of this tenant whose roles `crm`, `mail` and `chat` are wired.
+pub(super) fn workflow_of(tenant: &TenantId, name: &str, wall: Duration) -> Arc<Workflow> {
+    let manifest = Manifest::parse(
+        br#"
+name = "example/lead-intake"
+version = "0.1.0"
+world = "workflow"
+[roles.crm]
+endpoints = ["create", "update"]
+[roles.mail]
+endpoints = ["send"]
+[roles.chat]
+endpoints = ["post"]
+"#,
+    )
+    .unwrap();
+    let package = Package { package: manifest.package(), digest: Digest::of(b"x"), manifest: Arc::new(manifest) };
+    let spec: WorkflowSpec = serde_json::from_value(json!({
+        "name": name, "package": "example/lead-intake@0.1.0",
+        "roles": { "crm": "acme-crm", "mail": "acme-mail", "chat": "acme-chat" },
+    }))
+    .unwrap();
+    let ceiling = Bounds { wall, ..Bounds::for_workflows() };
+    Arc::new(Workflow::resolve(tenant.clone(), spec, package, &ceiling).unwrap())
+}
+
+/// A run of that workflow.
+pub(super) fn new_run_of(tenant: &TenantId, name: &str, data: &str) -> NewRun {
+    NewRun {
+        workflow: workflow_of(tenant, name, LONG),
+        started_by: StartedBy::Manual,
+        draft: Draft { kind: "lead".to_owned(), subject: None, data: data.to_owned() },
+    }
+}
+
+pub(super) fn new_run() -> NewRun {
+    new_run_of(&acme(), "lead-intake", r#"{"name":"Ada"}"#)
+}
+
+/// Accepts one run and gives its id.
+pub(super) async fn accept_one(runs: &Arc<Runs>) -> RunId {
+    runs.accept(vec![new_run()], None).await.unwrap().runs[0]
+}
+
+/// Starts a call.
+pub(super) async fn start(
+    effects: &Arc<dyn Effects>,
+    role: &str,
+    endpoint: &str,
+    input: impl Into<String>,
+) -> Result<Pending, Stopped> {
+    effects.start(role.to_owned(), endpoint.to_owned(), input.into()).await
+}
+
+/// Calls and waits.
+pub(super) async fn call(
+    effects: &Arc<dyn Effects>,
+    role: &str,
+    endpoint: &str,
+    input: impl Into<String>,
+) -> Answer {
+    let pending = start(effects, role, endpoint, input).await?;
+    effects.wait(pending).await
+}
+
+/// Six steps: one call, two at once, a pause, two more calls.
+pub(super) async fn six_steps(run: Run, effects: Arc<dyn Effects>) -> Answer {
+    let created = call(&effects, "crm", "create", run.input.data).await?.unwrap();
+    let mail = start(&effects, "mail", "send", created.clone()).await?;
+    let chat = start(&effects, "chat", "post", created).await?;
+    effects.wait_any(vec![mail, chat]).await?;
+    let sent = effects.wait(mail).await?.unwrap();
+    let posted = effects.wait(chat).await?.unwrap();
+    effects.sleep_ms(0).await?;
+    let updated = call(&effects, "crm", "update", format!("[{sent},{posted}]")).await?.unwrap();
+    call(&effects, "chat", "post", updated).await
+}
