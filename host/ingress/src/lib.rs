@@ -1,1 +1,37 @@
-//! Not written yet.
+//! Ingress: what does the outside want, and what is it told?
+//!
+//! Takes HTTP requests for `/hooks/…` and `/run/…`, hands each on as an
+//! [`Inbound`] to the [`Stages`], and turns their [`Reply`] or [`Refusal`]
+//! into a response. It knows no tenant, no guest and no store.
+//!
+//! Invariants
+//! - Only this crate makes an `Inbound`; its bytes are those that arrived.
+//! - Nothing is read without a bound on its size and its time.
+//! - One match turns refusals into statuses; a host error's cause never leaves.
+//! - A guest gets none of the caller's credentials, and no answer of a guest
+//!   speaks for the operator's origin.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod answer;
+mod headers;
+mod inbound;
+mod limits;
+mod prefer;
+mod refusal;
+mod reply;
+mod router;
+mod serve;
+mod stall;
+#[cfg(test)]
+mod tests;
+
+pub use address::Address;
+pub use inbound::{Bearer, Inbound};
+pub use limits::Limits;
+pub use prefer::Prefer;
+pub use refusal::Refusal;
+pub use reply::Reply;
+pub use router::{Stages, no_route, router};
+pub use serve::{Drained, Settings, serve};

@@ -1,0 +1,88 @@
+//! Where a request knocks: `/hooks/{tenant}/{connection}/{rest…}` or
+//! `/run/{tenant}/{workflow}`.
+//!
+//! The raw path is what counts. A name has one spelling, so `%61cme` is not
+//! `acme`; `rest` goes on as it came, and stays free of ambiguity.
+
+/// Where a request knocks. Unknown names are routing's to refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address<'a> {
+    /// An inbound endpoint.
+    Hook {
+        /// The tenant.
+        tenant: &'a str,
+        /// The tenant's connection.
+        connection: &'a str,
+        /// What follows, without its leading slash.
+        rest: &'a str,
+    },
+    /// A workflow.
+    Run {
+        /// The tenant.
+        tenant: &'a str,
+        /// The tenant's workflow.
+        workflow: &'a str,
+    },
+}
+
+impl<'a> Address<'a> {
+    pub(crate) fn of(path: &'a str) -> Option<Self> {
+        if let Some(path) = path.strip_prefix("/hooks/") {
+            let (tenant, path) = path.split_once('/')?;
+            let (connection, rest) = path.split_once('/').unwrap_or((path, ""));
+            return Some(Self::Hook { tenant, connection, rest });
+        }
+        let (tenant, workflow) = path.strip_prefix("/run/")?.split_once('/')?;
+        Some(Self::Run { tenant, workflow })
+    }
+}
+
+/// Whether every `%` is followed by two hex digits, and the bytes so written
+/// are UTF-8. Checked here once, so that no guest has to guess.
+pub(crate) fn is_decodable(path: &str) -> bool {
+    if !path.contains('%') {
+        return true;
+    }
+    let mut bytes = path.bytes();
+    let mut decoded = Vec::with_capacity(path.len());
+    let hex = |digit: Option<u8>| digit.and_then(|digit| char::from(digit).to_digit(16));
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        match (hex(bytes.next()), hex(bytes.next())) {
+            (Some(high), Some(low)) => decoded.push((high << 4 | low) as u8),
+            _ => return false,
+        }
+    }
+    String::from_utf8(decoded).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_taken_apart_at_its_slashes_and_nowhere_else() {
+        let hook = |tenant, connection, rest| Some(Address::Hook { tenant, connection, rest });
+        assert_eq!(Address::of("/hooks/acme/form"), hook("acme", "form", ""));
+        assert_eq!(Address::of("/hooks/acme/form/"), hook("acme", "form", ""));
+        assert_eq!(Address::of("/hooks/acme/form/a%2Fb//c"), hook("acme", "form", "a%2Fb//c"));
+        assert_eq!(Address::of("/hooks/acme"), None);
+        let run = Some(Address::Run { tenant: "acme", workflow: "intake" });
+        assert_eq!(Address::of("/run/acme/intake"), run);
+        assert_eq!(Address::of("/run/acme"), None);
+        assert_eq!(Address::of("/api/v1/runs"), None);
+    }
+
+    #[test]
+    fn a_broken_percent_encoding_is_seen() {
+        for good in ["/a", "/a%20b", "/%C3%A4", "/%2e%2E/"] {
+            assert!(is_decodable(good), "{good}");
+        }
+        for bad in ["/%", "/%2", "/%zz", "/a%ff", "/%C3", "/%+1"] {
+            assert!(!is_decodable(bad), "{bad}");
+        }
+    }
+}

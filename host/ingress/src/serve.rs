@@ -1,0 +1,146 @@
+//! Connections: accepted within a cap, read within time limits, drained at the end.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_service::Service;
+
+use crate::stall::Stalling;
+
+/// The most bytes of a request's head, and of a piece of a body. hyper's own
+/// default would let each connection hold 400 KB.
+const BUFFER: usize = 64 << 10;
+/// After an accept that failed: most likely there are no file descriptors
+/// left, and only a connection's end brings one back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What all connections together may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Connections at once. More wait in the kernel's queue.
+    pub connections: NonZeroUsize,
+    /// How long a request's head may take, and how long a connection may idle before it.
+    pub head_time: Duration,
+    /// How long a caller may take nothing of what it is sent.
+    pub stall_time: Duration,
+    /// How long requests under way may take once the host is told to stop.
+    pub grace: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            // At 64 KiB of buffer each, 128 MiB at worst.
+            connections: NonZeroUsize::MIN.saturating_add(2_047),
+            head_time: Duration::from_secs(30),
+            stall_time: Duration::from_secs(30),
+            grace: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Every request that had begun was answered.
+    Clean,
+    /// The grace was over; connections were cut.
+    TimedOut,
+}
+
+/// Serves connections until `stop`, then lets requests under way end.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    settings: Settings,
+    stop: CancellationToken,
+) -> Drained {
+    let places = Arc::new(Semaphore::new(settings.connections.get().min(Semaphore::MAX_PERMITS)));
+    let connections = TaskTracker::new();
+    let cut = CancellationToken::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        let Some((stream, place)) = accepted else { continue };
+        let connection = connection(stream, router.clone(), settings, stop.clone());
+        connections.spawn(cut.clone().run_until_cancelled_owned(async move {
+            let _place = place;
+            connection.await;
+        }));
+    }
+    drop(listener); // from now on connections are refused, not left waiting
+    connections.close();
+    if tokio::time::timeout(settings.grace, connections.wait()).await.is_ok() {
+        return Drained::Clean;
+    }
+    tracing::warn!(connections = connections.len(), "cut connections: the grace for requests is over");
+    cut.cancel();
+    connections.wait().await;
+    Drained::TimedOut
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    // Never closed, so always `Ok`.
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, place)),
+        Err(error) if is_callers(&error) => None,
+        Err(error) => {
+            tracing::error!(cause = %error, "cannot accept connections; trying again");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+/// The caller went away before it was accepted.
+fn is_callers(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    matches!(error.kind(), K::ConnectionAborted | K::ConnectionReset | K::ConnectionRefused | K::Interrupted)
+}
+
+async fn connection(stream: TcpStream, router: Router, settings: Settings, stop: CancellationToken) {
+    // Answers are small and whole; waiting to fill a packet only delays them.
+    if stream.set_nodelay(true).is_err() {
+        return; // already gone
+    }
+    let service = service_fn(move |request: Request<Incoming>| router.clone().call(request));
+    let stream = TokioIo::new(Stalling::new(stream, settings.stall_time));
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(settings.head_time)
+            .max_buf_size(BUFFER)
+            .serve_connection(stream, service)
+    );
+    let served = tokio::select! {
+        biased;
+        served = connection.as_mut() => served,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(cause = %error, "a connection broke off");
+    }
+}
