@@ -62,7 +62,6 @@ impl ApiError {
             Self::Refused { problem, retry_after, had_token } => match problem.status {
                 401 if *had_token => Some("the server does not know this token".to_owned()),
                 401 => Some("pass `--token`, or set WHARF_TOKEN, or put `token` into the profile".to_owned()),
-                403 | 404 => Some("it is not there, or not for your token to see".to_owned()),
                 429 | 503 => retry_after.as_ref().map(|seconds| format!("try again in {seconds} s")),
                 _ => None,
             },
