@@ -1,37 +1,47 @@
-//! `hook` reads a JSON lead of 1 KB, renames its fields and answers with it;
-//! no message. What `make bench` measures; the native twin is in `tests/bench`.
+//! `transform` reads a JSON lead of 1 KB, renames its fields and answers with
+//! it; no message. What `make bench` measures against `tests/bench/src/native.rs`.
 
 use serde::{Deserialize, Serialize};
+use wharf_sdk::{Answer, Error, Received, Request, connector};
 
-/// Reads the one spelling, writes the other.
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 struct Lead {
-    #[serde(rename(deserialize = "full_name", serialize = "name"))]
     name: String,
-    #[serde(rename(deserialize = "email_address", serialize = "email"))]
     email: String,
-    #[serde(rename(deserialize = "phone_number", serialize = "phone"))]
-    phone: Option<String>,
-    #[serde(rename(deserialize = "organisation", serialize = "company"))]
-    company: Option<String>,
-    #[serde(rename(deserialize = "area", serialize = "region"))]
+    phone: String,
+    company: String,
     region: String,
-    #[serde(rename(deserialize = "comment", serialize = "message"))]
     message: String,
-    #[serde(rename(deserialize = "campaign", serialize = "source"))]
     source: String,
 }
 
-fn transform(body: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&serde_json::from_slice::<Lead>(body)?)
+#[derive(Serialize)]
+struct Contact {
+    full_name: String,
+    email_address: String,
+    phone_number: String,
+    organisation: String,
+    territory: String,
+    note: String,
+    origin: String,
 }
 
-probes::connector! {
-    name: "lead-transform",
-    manifest: "",
-    go: |request| Ok(request.input),
-    hook: |request| match transform(&request.body) {
-        Ok(body) => Ok(probes::answer(200, body)),
-        Err(error) => Err(probes::CallError::InvalidInput(error.to_string())),
-    },
+struct Transform;
+
+#[connector(manifest = "examples/lead_transform.toml")]
+impl Transform {
+    #[inbound("transform")]
+    fn transform(request: &Request) -> Result<Received, Error> {
+        let lead: Lead = request.json()?;
+        let contact = Contact {
+            full_name: lead.name,
+            email_address: lead.email,
+            phone_number: lead.phone,
+            organisation: lead.company,
+            territory: lead.region,
+            note: lead.message,
+            origin: lead.source,
+        };
+        Ok(Received::answer(Answer::new(200).json(&contact)?))
+    }
 }

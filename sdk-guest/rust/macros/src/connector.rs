@@ -11,7 +11,7 @@ enum Served {
     Check { function: Ident },
 }
 
-pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
+pub(crate) fn expand(item: TokenStream, manifest: &TokenStream) -> Result<TokenStream> {
     let mut block: ItemImpl = syn::parse2(item)?;
     if let Some((_, path, _)) = &block.trait_ {
         return Err(Error::new(
@@ -26,7 +26,7 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
         }
     }
     refuse_repetitions(&served)?;
-    Ok(generate(&block, &served))
+    Ok(generate(&block, &served, manifest))
 }
 
 fn attribute_name(attribute: &Attribute) -> Option<String> {
@@ -109,7 +109,7 @@ fn refuse_repetitions(served: &[Served]) -> Result<()> {
     Ok(())
 }
 
-fn generate(block: &ItemImpl, served: &[Served]) -> TokenStream {
+fn generate(block: &ItemImpl, served: &[Served], manifest: &TokenStream) -> TokenStream {
     let connector = &block.self_ty;
     let (mut described, mut calls, mut receives) = (Vec::new(), Vec::new(), Vec::new());
     let mut check = quote! { ::std::result::Result::Ok("there is nothing to test".to_owned()) };
@@ -133,7 +133,6 @@ fn generate(block: &ItemImpl, served: &[Served]) -> TokenStream {
             }
         }
     }
-    let manifest = crate::embed_manifest();
     quote! {
         #block
 

@@ -1,11 +1,11 @@
 //! The attribute macros of `wharf-sdk`: plain functions become a component's
-//! exports, and the crate's `wharf.toml` goes into the component.
+//! exports, and the package's manifest goes into the component.
 
 mod connector;
+mod manifest;
 mod workflow;
 
 use proc_macro::TokenStream;
-use quote::quote;
 
 /// Makes a connector of an `impl` block.
 ///
@@ -14,34 +14,20 @@ use quote::quote;
 /// - `#[inbound("name")] fn(request: &Request) -> Result<Received, Error>`.
 /// - `#[check] fn() -> Result<String, Error>`: tests the connection, at most one.
 ///
-/// Other functions in the block stay as they are.
+/// Other functions in the block stay as they are. The manifest is the
+/// `wharf.toml` beside `Cargo.toml`; `#[connector(manifest = "path")]` names another.
 #[proc_macro_attribute]
 pub fn connector(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    finish(no_arguments(&arguments).and_then(|()| connector::expand(item.into())))
+    let expanded = manifest::embed(arguments.into()).and_then(|embed| connector::expand(item.into(), &embed));
+    expanded.unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
 /// Makes a workflow of a function `fn(message: Message) -> Result<O, Error>`.
+///
+/// The manifest is the `wharf.toml` beside `Cargo.toml`;
+/// `#[workflow(manifest = "path")]` names another.
 #[proc_macro_attribute]
 pub fn workflow(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    finish(no_arguments(&arguments).and_then(|()| workflow::expand(item.into())))
-}
-
-fn finish(result: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
-    result.unwrap_or_else(|error| error.to_compile_error()).into()
-}
-
-fn no_arguments(arguments: &TokenStream) -> syn::Result<()> {
-    if arguments.is_empty() {
-        return Ok(());
-    }
-    let text = "takes no arguments: names and grants are in wharf.toml";
-    Err(syn::Error::new(proc_macro2::Span::call_site(), text))
-}
-
-/// Embeds the `wharf.toml` beside the crate's `Cargo.toml`. `include_bytes!`
-/// makes cargo rebuild when it changes.
-fn embed_manifest() -> proc_macro2::TokenStream {
-    quote! {
-        ::wharf_sdk::embed_manifest!(include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/wharf.toml")));
-    }
+    let expanded = manifest::embed(arguments.into()).and_then(|embed| workflow::expand(item.into(), &embed));
+    expanded.unwrap_or_else(|error| error.to_compile_error()).into()
 }

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Error, ItemFn, Result, spanned::Spanned};
 
-pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
+pub(crate) fn expand(item: TokenStream, manifest: &TokenStream) -> Result<TokenStream> {
     let function: ItemFn = syn::parse2(item)?;
     if function.sig.inputs.len() != 1 {
         let text =
@@ -12,7 +12,6 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
         return Err(Error::new(function.sig.span(), text));
     }
     let name = &function.sig.ident;
-    let manifest = crate::embed_manifest();
     Ok(quote! {
         #function
 
