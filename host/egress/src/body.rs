@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::exchange::Exchange;
 
@@ -33,19 +34,23 @@ pub(crate) enum Broken {
     TooLarge(u64),
     #[error("the request's body broke off: {0}")]
     ByGuest(BoxError),
+    #[error("the request's body was not sent in time")]
+    Late,
 }
 
-/// A body that ends with an error at its limit and says how far it came.
+/// A body that ends with an error at its limit or its deadline, and says how
+/// far it came. It outlives an answer that came early, so it needs its own deadline.
 pub(crate) struct Outgoing {
     body: Body,
     left: u64,
     limit: u64,
+    deadline: Pin<Box<Sleep>>,
     exchange: Exchange,
 }
 
 impl Outgoing {
-    pub(crate) fn new(body: Body, limit: u64, exchange: Exchange) -> Self {
-        Self { body, left: limit, limit, exchange }
+    pub(crate) fn new(body: Body, limit: u64, deadline: Instant, exchange: Exchange) -> Self {
+        Self { body, left: limit, limit, deadline: Box::pin(sleep_until(deadline)), exchange }
     }
 }
 
@@ -57,6 +62,9 @@ impl HttpBody for Outgoing {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if self.deadline.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(Broken::Late)));
+        }
         let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return Poll::Ready(Some(Err(Broken::ByGuest(error)))),

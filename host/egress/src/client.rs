@@ -162,12 +162,12 @@ impl Egress {
         exchange: &Exchange,
     ) -> Result<Response<AnswerBody>, EgressError> {
         let cleared = clear(connection, &self.policy, request, exchange)?; // may it name this origin
-        let pool = self.pools.of(connection);
+        let pool = self.pools.of(&connection.tenant, &connection.name);
         let place = Arc::clone(&pool.places).acquire_owned().await;
         let place = place.map_err(|_| EgressError::Other("the host is stopping".into()))?;
         let Injected { request, needles } = inject(connection, &self.vault, cleared).await?;
         let matcher = needles.and_then(|needles| pool.matcher(&needles));
-        let request = request.map(|body| Outgoing::new(body, limits.body_bytes, exchange.clone()));
+        let request = request.map(|body| Outgoing::new(body, limits.body_bytes, deadline, exchange.clone()));
         let response = pool.client.request(request).await.map_err(explain)?; // second gate, in `dial`
         let body_bytes = limits.body_bytes;
         take_in(response, Terms { deadline, body_bytes, matcher, exchange: exchange.clone(), place })
@@ -193,6 +193,7 @@ fn explain(error: legacy::Error) -> EgressError {
             return match broken {
                 Broken::TooLarge(_) => EgressError::InvalidRequest(broken.to_string()),
                 Broken::ByGuest(_) => EgressError::Other(broken.to_string()),
+                Broken::Late => EgressError::Timeout,
             };
         }
         match cause.source() {

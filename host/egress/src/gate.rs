@@ -224,4 +224,16 @@ mod tests {
             assert!(origin_of(&bad.parse().unwrap()).is_err(), "{bad}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_judged_is_what_is_dialled(text in "https?:[/\\\\]{2}[a-c0-9.:@%#?/\\\\\\[\\]]{1,16}") {
+            if let Ok(uri) = parse_url(&text) {
+                let judged = Origin::of(&url::Url::parse(&text).unwrap()).unwrap();
+                proptest::prop_assert_eq!(&origin_of(&uri).unwrap(), &judged);
+                let host = uri.host().unwrap().trim_matches(['[', ']']);
+                proptest::prop_assert_eq!(host, judged.host);
+            }
+        }
+    }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use host_model::digest::Digest;
 use host_model::name::{ConnectionName, TenantId};
-use host_model::resource::Connection;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioTimer;
@@ -51,17 +50,21 @@ pub(crate) struct Pool {
 impl Pool {
     /// A matcher for these needles: the one in use, if it is for the same.
     pub(crate) fn matcher(&self, needles: &Needles) -> Option<Arc<Matcher>> {
-        let digest = needles.digest();
-        let mut shared = self.matcher.lock();
-        if shared.0 == Some(digest)
-            && let Some(matcher) = shared.1.upgrade()
-        {
-            return Some(matcher);
-        }
-        let matcher = Arc::new(needles.matcher()?);
-        *shared = (Some(digest), Arc::downgrade(&matcher));
-        Some(matcher)
+        share(&self.matcher, needles)
     }
+}
+
+fn share(matcher: &Mutex<(Option<Digest>, Weak<Matcher>)>, needles: &Needles) -> Option<Arc<Matcher>> {
+    let digest = needles.digest();
+    let mut shared = matcher.lock();
+    if shared.0 == Some(digest)
+        && let Some(matcher) = shared.1.upgrade()
+    {
+        return Some(matcher);
+    }
+    let matcher = Arc::new(needles.matcher()?);
+    *shared = (Some(digest), Arc::downgrade(&matcher));
+    Some(matcher)
 }
 
 /// What a slot is for.
@@ -88,8 +91,8 @@ impl Pools {
     }
 
     /// The pool of a connection.
-    pub(crate) fn of(&self, connection: &Connection) -> Arc<Pool> {
-        let key = (connection.tenant.clone(), connection.name.clone());
+    pub(crate) fn of(&self, tenant: &TenantId, name: &ConnectionName) -> Arc<Pool> {
+        let key = (tenant.clone(), name.clone());
         let mut slots = self.slots.lock();
         slots.now += 1;
         let now = slots.now;
@@ -139,5 +142,51 @@ where
 {
     fn execute(&self, task: F) {
         self.0.spawn(task);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Policy;
+    use crate::resolve::SystemResolver;
+
+    #[tokio::test]
+    async fn the_pool_that_was_not_used_for_longest_gives_way() {
+        let dialer =
+            Dialer { policy: Arc::new(Policy::default()), resolver: Arc::new(SystemResolver::default()) };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let pools = Pools::new(dialer, tls);
+        let of = |at: usize| pools.of(&"acme".parse().unwrap(), &format!("c-{at}").parse().unwrap());
+        let (first, second) = (of(0), of(1));
+        for at in 2..MAX_POOLS {
+            of(at);
+        }
+        assert!(Arc::ptr_eq(&of(0), &first), "full, and nobody had to go");
+        of(MAX_POOLS);
+        assert_eq!(pools.slots.lock().by_key.len(), MAX_POOLS);
+        assert!(Arc::ptr_eq(&of(0), &first), "used more recently than the second");
+        assert!(!Arc::ptr_eq(&of(1), &second));
+    }
+
+    #[test]
+    fn exchanges_with_the_same_secrets_share_a_matcher_while_one_is_under_way() {
+        let pool = |secret: &str| {
+            let mut needles = Needles::default();
+            needles.add_secret(secret);
+            needles
+        };
+        let shared = Mutex::<(Option<Digest>, Weak<Matcher>)>::default();
+        let first = share(&shared, &pool("hunter22")).unwrap();
+        assert!(Arc::ptr_eq(&first, &share(&shared, &pool("hunter22")).unwrap()));
+        let other = share(&shared, &pool("hunter23")).unwrap();
+        assert!(other.finds(b"hunter23") && !other.finds(b"hunter22"));
+        drop(other);
+        assert!(shared.lock().1.upgrade().is_none(), "no secret stays behind");
     }
 }

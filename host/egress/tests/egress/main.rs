@@ -1,0 +1,16 @@
+//! Egress against real servers on loopback, which each test opens by hand.
+
+#[cfg(test)]
+mod credentials;
+#[cfg(test)]
+mod echoes;
+#[cfg(test)]
+mod gates;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod pools;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod tls;
