@@ -6,8 +6,9 @@ use host_model::bounds::Bounds;
 use host_model::digest::Digest;
 use host_model::manifest::Manifest;
 use host_model::resource::{Connection, Package, TenantSpec, Workflow};
-use crate::{NoRoute, Routes, Snapshot, Target};
 use serde_json::{Value, json};
+
+use crate::{NoRoute, Routes, Snapshot, Target};
 
 const TWO_DOORS: &str = r#"
 name = "example/shop"
