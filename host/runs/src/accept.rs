@@ -115,7 +115,7 @@ impl Runs {
         }
         let this = Arc::clone(self);
         // A task of its own: a caller that goes away must not leave behind runs that are durable and not started.
-        let accepting = self.tasks.spawn(async move { this.accept_all(runs, idempotency, also).await });
+        let accepting = self.stops.tasks.spawn(async move { this.accept_all(runs, idempotency, also).await });
         accepting.await.unwrap_or(Err(AcceptError::Interrupted))
     }
 

@@ -66,7 +66,7 @@ impl Runs {
         }
         let runs = Arc::downgrade(self);
         let (clock, stops) = (Arc::clone(&self.clock), self.stops.clone());
-        self.tasks.spawn(async move {
+        self.stops.spawn(async move {
             loop {
                 match runs.upgrade() {
                     Some(runs) => match runs.sweep().await {

@@ -39,8 +39,7 @@ impl Runs {
     /// Carries the run in the background.
     pub(crate) fn start(self: &Arc<Self>, place: Place) {
         let runs = Arc::clone(self);
-        let stop = self.stops.now.clone();
-        self.tasks.spawn(stop.run_until_cancelled_owned(async move { runs.carry(place).await }));
+        self.stops.spawn(async move { runs.carry(place).await });
     }
 
     async fn carry(&self, place: Place) {
@@ -137,7 +136,7 @@ impl Runs {
             record.taken_by = Some(self.process);
             version = self.shelf.write_record(&mut record, version).await?;
         }
-        Ok(Some((Writer { record, version, unsure: false }, alone)))
+        Ok(Some((Writer { record, version }, alone)))
     }
 
     /// From what the guest and its journal say to the run's end.

@@ -133,9 +133,10 @@ impl Core {
         let core = Arc::clone(self);
         let started_at = self.clock.now();
         // A task of its own: a guest that is cut while its step is written must not tear the write.
-        self.calls.spawn(self.stops.now.clone().run_until_cancelled_owned(async move {
+        let counted = self.calls.track_future(async move {
             core.perform(number, asked, started_at, doing).await;
-        }));
+        });
+        self.stops.spawn(counted);
         if refused {
             // A refusal takes no time, so only this slows down a guest that asks faster than they are written.
             self.until(|ledger| ledger.is_recorded(number).then_some(())).await?;

@@ -36,7 +36,6 @@ use std::time::Duration;
 use host_model::clock::Clock;
 use host_store::{Blobs, Store};
 use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
 
 pub use self::accept::{AcceptError, Accepted, MAX_RUNS, NewRun};
 pub use self::backlog::RecoverError;
@@ -57,7 +56,6 @@ pub struct Runs {
     settings: Settings,
     places: Arc<Places>,
     stops: Stops,
-    tasks: TaskTracker,
     /// Tells this process from those before it.
     process: u64,
     /// Runs that may have ended the host before go one at a time.
@@ -80,11 +78,10 @@ impl Runs {
             settings,
             places: Places::new(settings.max_in_memory),
             stops: Stops::default(),
-            tasks: TaskTracker::new(),
             process: u64::from_be_bytes(random()),
             suspects: Semaphore::new(1),
         });
-        runs.tasks.spawn(backlog::dispatch(
+        runs.stops.spawn(backlog::dispatch(
             Arc::downgrade(&runs),
             Arc::clone(&runs.places),
             runs.stops.clone(),
@@ -97,10 +94,10 @@ impl Runs {
     /// or cut stays accepted and goes on at the next start.
     pub async fn drain(&self, grace: Duration) -> bool {
         self.stops.drain.cancel();
-        self.tasks.close();
-        let clean = tokio::time::timeout(grace, self.tasks.wait()).await.is_ok();
+        self.stops.tasks.close();
+        let clean = tokio::time::timeout(grace, self.stops.tasks.wait()).await.is_ok();
         self.stops.now.cancel();
-        self.tasks.wait().await;
+        self.stops.tasks.wait().await;
         clean
     }
 }

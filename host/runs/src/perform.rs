@@ -3,8 +3,8 @@
 //! Invariants
 //! - One commit of a run at a time: the order of commits is the order of
 //!   completion, also on disk.
-//! - After a commit of unknown fate this attempt writes nothing more; the next
-//!   one reads what is there.
+//! - After a commit of unknown fate the known version may be wrong: then the
+//!   store refuses what follows, and the next attempt reads what is there.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -25,8 +25,6 @@ use crate::shelf::as_json;
 pub(crate) struct Writer {
     pub(crate) record: Record,
     pub(crate) version: Version,
-    /// A commit failed, so what is stored is not known.
-    pub(crate) unsure: bool,
 }
 
 impl Core {
@@ -89,9 +87,6 @@ impl Core {
     /// Writes the step, durably, and only then lets it be shown.
     async fn record(&self, number: u32, asked: Asked, started_at: Timestamp, finished: Finished<String>) {
         let mut writer = self.writer.lock().await;
-        if writer.unsure {
-            return;
-        }
         let (completed, finished_at) = (writer.record.steps, self.clock.now());
         let Finished { outcome, usage, log } = finished;
         let texts = as_json(&outcome).and_then(|outcome| Ok((outcome, as_json(&log)?)));
@@ -117,7 +112,6 @@ impl Core {
                 self.settled(number, Known { asked: digest, completed, finished_at, outcome: Some(outcome) });
             }
             Err(error) => {
-                writer.unsure = true;
                 self.halt(Halt::Broken(format!("cannot record step {number} of {}: {error}", self.run)));
             }
         }

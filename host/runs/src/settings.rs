@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use host_model::clock::{Clock, Timestamp};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// What the operator may set about runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,9 +65,17 @@ pub(crate) struct Stops {
     pub(crate) drain: CancellationToken,
     /// What still goes on is cut.
     pub(crate) now: CancellationToken,
+    /// All that goes on: a drain is over when it is.
+    pub(crate) tasks: TaskTracker,
 }
 
 impl Stops {
+    /// Does it in the background, until it is done or cut.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let now = self.now.clone();
+        self.tasks.spawn(async move { now.run_until_cancelled(task).await });
+    }
+
     /// Pauses; `false` if the host is stopping.
     pub(crate) async fn pause(&self, pause: Duration) -> bool {
         // A pause between attempts is no time of day: tokio's timer.

@@ -8,6 +8,7 @@ use futures::future::join_all;
 use host_model::digest::Digest;
 use host_model::outcome::Outcome;
 use host_model::run::{RunStatus, StartedBy};
+use host_store::faults::{Fault, FaultyStore};
 use host_store::{Commit, MAX_VALUE, Store};
 
 use super::world::*;
@@ -47,7 +48,12 @@ async fn the_same_key_with_the_same_input_gives_the_same_runs() {
 #[tokio::test(start_paused = true)]
 async fn of_many_who_send_the_same_key_at_once_one_is_accepted() {
     let (world, fake) = (World::new(), echo());
-    let (here, there) = (world.process(&fake), world.process(&fake));
+    // All of them have looked before the first is through.
+    let slow = (1..=40).fold(FaultyStore::new(Arc::clone(&world.inner)), |store, n| {
+        store.with(n, Fault::Delay(Duration::from_secs(1)))
+    });
+    let store = Arc::new(slow);
+    let (here, there) = (world.faulty(&store, &fake), world.faulty(&store, &fake));
     let twins = (0..20).map(|n| {
         let runs = if n % 2 == 0 { &here } else { &there };
         runs.accept(vec![new_run()], idempotency("k", "a"))
@@ -167,4 +173,3 @@ async fn a_message_says_where_it_came_from() {
     }
     assert_eq!(sources, ["/connections/form", "/schedules/nightly", "/run"]);
 }
-

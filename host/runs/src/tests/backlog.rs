@@ -7,10 +7,11 @@ use std::time::Duration;
 use host_model::effects::Effects;
 use host_model::name::TenantId;
 use host_model::run::RunStatus;
+use host_store::{Blobs, SledStore};
 use tokio::sync::{Notify, Semaphore};
 
 use super::world::*;
-use crate::{Filter, Settings};
+use crate::{Filter, Runs, Settings};
 
 #[derive(Default)]
 struct Gauge {
@@ -49,7 +50,7 @@ async fn two_thousand_runs_finish_with_ten_in_memory() {
     }
     assert_eq!(accepted.len(), 2_000);
     for (tenant, id) in accepted {
-        let run = runs.wait(&tenant, id, LONG).await.unwrap().unwrap();
+        let (run, _) = runs.ended(&tenant, id).await;
         assert_eq!((run.status, run.attempts), (RunStatus::Succeeded, 1));
     }
     assert_eq!(fake.calls.lock().len(), 2_000, "each once");
@@ -119,7 +120,8 @@ async fn a_drain_lets_runs_end_and_cuts_them_after_the_grace() {
         }))
     };
     let slow = |seconds| {
-        let fake = Fake::flow(|run, effects| async move { call(&effects, "chat", "post", run.input.data).await });
+        let fake =
+            Fake::flow(|run, effects| async move { call(&effects, "chat", "post", run.input.data).await });
         Arc::new(fake.endpoint(move |_| async move {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             Ok(answered("1"))
@@ -140,8 +142,32 @@ async fn a_drain_lets_runs_end_and_cuts_them_after_the_grace() {
 
     let runs = world.process(&fake);
     runs.recover().await.unwrap();
-    began.notified().await;
+    soon(began.notified()).await;
     assert_eq!(runs.ended(&acme(), cut).await.0.status, RunStatus::Succeeded);
     let page = runs.list(&acme(), &Filter::default(), None, 9).await.unwrap();
     assert_eq!(page.runs.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_two_threads_and_a_real_disk_nothing_is_lost_either() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Arc::new(Fake::flow(six_steps));
+    let process = || {
+        let store = Arc::new(SledStore::open(&dir.path().join("store")).unwrap());
+        let blobs = Blobs::open(&dir.path().join("blobs")).unwrap();
+        Runs::new(store, blobs, Arc::new(World::new().clock), Arc::clone(&fake) as _, few(20))
+    };
+    let runs = process();
+    let accepting: Vec<_> = (0..40).map(|_| runs.accept(vec![new_run(); 2], None)).collect();
+    let accepted = futures::future::try_join_all(accepting).await.unwrap();
+    runs.kill().await;
+    drop(runs);
+
+    let runs = process();
+    runs.recover().await.unwrap();
+    for id in accepted.into_iter().flat_map(|accepted| accepted.runs) {
+        let (run, steps) = runs.ended(&acme(), id).await;
+        assert_eq!((run.status, steps.len()), (RunStatus::Succeeded, 6));
+    }
+    assert!(runs.drain(LONG).await);
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use host_model::effects::Effects;
 use host_model::outcome::{Bound, CallError, Exceeded, Outcome};
 use host_model::run::{Effect, RunStatus};
+use host_store::Store as _;
 use host_store::faults::FaultyStore;
 use parking_lot::Mutex;
 
@@ -118,6 +119,23 @@ async fn what_the_manifest_does_not_name_is_not_found_and_nobody_is_called() {
     let (run, steps) = runs.ended(&acme(), accept_one(&runs).await).await;
     assert_eq!((run.status, steps.len()), (RunStatus::Succeeded, 2), "{run:?}");
     assert!(fake.calls.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_asks_for_the_impossible_waits_until_the_refusal_is_written() {
+    let world = World::new();
+    let store = world.inner.clone();
+    let fake = Arc::new(Fake::flow(move |run, effects: Arc<dyn Effects>| {
+        let store = Arc::clone(&store);
+        async move {
+            start(&effects, "erp", "create", "1").await?;
+            let written = store.scan(&crate::keys::steps(&run.tenant, run.id), None, 9).await.unwrap().len();
+            Ok(Ok(written.to_string()))
+        }
+    }));
+    let runs = world.process(&fake);
+    let (run, _) = runs.ended(&acme(), accept_one(&runs).await).await;
+    assert_eq!(run.outcome, Some(Outcome::Answered("1".to_owned())));
 }
 
 #[tokio::test(start_paused = true)]
@@ -247,6 +265,15 @@ async fn a_sleep_is_of_the_runs_clock_and_recorded() {
     let now = (run.accepted_at + Duration::from_secs(6)).timestamp_millis();
     assert_eq!(run.outcome, Some(Outcome::Answered(now.to_string())));
     assert_eq!(steps[0].effect, Effect::Sleep { ms: 5_000 });
+
+    let id = accept_one(&runs).await;
+    runs.wait(&acme(), id, Duration::from_secs(60)).await.unwrap();
+    runs.kill().await;
+    world.clock.advance(Duration::from_secs(6));
+    let runs = world.process(&fake);
+    runs.recover().await.unwrap();
+    let (run, _) = runs.ended(&acme(), id).await;
+    assert_eq!(run.status, RunStatus::Succeeded, "a crash does not make it start over");
 }
 
 #[tokio::test(start_paused = true)]

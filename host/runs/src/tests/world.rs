@@ -27,7 +27,8 @@ pub(super) const LONG: Duration = Duration::from_secs(100_000);
 
 type Answer = Result<Result<String, CallError>, Stopped>;
 type Flow = dyn Fn(Run, Arc<dyn Effects>) -> BoxFuture<'static, Answer> + Send + Sync;
-type Endpoint = dyn Fn(EndpointCall) -> BoxFuture<'static, Result<Finished<String>, HostFailure>> + Send + Sync;
+type Endpoint =
+    dyn Fn(EndpointCall) -> BoxFuture<'static, Result<Finished<String>, HostFailure>> + Send + Sync;
 
 /// Guests in plain Rust.
 pub(super) struct Fake {
@@ -109,7 +110,12 @@ impl World {
     }
 
     /// A process on this store.
-    pub(super) fn process_on(&self, store: Arc<dyn Store>, fake: &Arc<Fake>, settings: Settings) -> Arc<Runs> {
+    pub(super) fn process_on(
+        &self,
+        store: Arc<dyn Store>,
+        fake: &Arc<Fake>,
+        settings: Settings,
+    ) -> Arc<Runs> {
         Runs::new(store, self.blobs.clone(), Arc::new(self.clock.clone()), Arc::clone(fake) as _, settings)
     }
 
@@ -129,16 +135,21 @@ impl Runs {
     pub(super) async fn kill(&self) {
         self.stops.drain.cancel();
         self.stops.now.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.stops.tasks.close();
+        self.stops.tasks.wait().await;
     }
 
-    /// The run at its end.
+    /// The run at its end. Whoever waits hears of it: the deadline never comes.
     pub(super) async fn ended(&self, tenant: &TenantId, id: RunId) -> (Run, Vec<Step>) {
-        let run = self.wait(tenant, id, LONG).await.unwrap().expect("the run is there");
+        let run = soon(self.wait(tenant, id, LONG)).await.unwrap().expect("the run is there");
         assert!(run.outcome.is_some(), "the run did not end: {run:?}");
         (run, self.steps(tenant, id, None).await.unwrap().steps)
     }
+}
+
+/// It happens before the clock of a test jumps far.
+pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LONG / 2, future).await.expect("it never happened")
 }
 
 pub(super) fn acme() -> TenantId {
@@ -161,7 +172,8 @@ endpoints = ["post"]
 "#,
     )
     .unwrap();
-    let package = Package { package: manifest.package(), digest: Digest::of(b"x"), manifest: Arc::new(manifest) };
+    let package =
+        Package { package: manifest.package(), digest: Digest::of(b"x"), manifest: Arc::new(manifest) };
     let spec: WorkflowSpec = serde_json::from_value(json!({
         "name": name, "package": "example/lead-intake@0.1.0",
         "roles": { "crm": "acme-crm", "mail": "acme-mail", "chat": "acme-chat" },
