@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use host_model::problem::Problem;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LINK, RETRY_AFTER, USER_AGENT};
 use http::{Method, Request, Response, StatusCode, request};
 use http_body_util::{BodyExt as _, Full, Limited};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 use url::Url;
 
@@ -30,7 +30,7 @@ pub(crate) enum ApiError {
     #[error("cannot reach {server}: {why}")]
     Unreachable { server: String, why: String },
     #[error("{} ({})", problem.detail, problem.code)]
-    Refused { problem: Problem, retry_after: Option<String>, had_token: bool },
+    Refused { problem: Problem, body: Value, retry_after: Option<String>, had_token: bool },
     #[error("{server} answered something that this `wharf` does not understand: {why}")]
     Strange { server: String, why: String },
     #[error("the request cannot be made: {0}; is the token one line of plain text?")]
@@ -59,7 +59,11 @@ impl ApiError {
             }
             Self::Strange { .. } => Some("is it a Wharf server, and of this version?".to_owned()),
             Self::Request(_) => None,
-            Self::Refused { problem, retry_after, had_token } => match problem.status {
+            Self::Refused { problem, body, retry_after, had_token } => match problem.status {
+                _ if body.get("run").is_some_and(Value::is_string) => {
+                    let run = body.get("run").and_then(Value::as_str).unwrap_or_default();
+                    Some(format!("`wharf runs show {run}` shows what it did"))
+                }
                 401 if *had_token => Some("the server does not know this token".to_owned()),
                 401 => Some("pass `--token`, or set WHARF_TOKEN, or put `token` into the profile".to_owned()),
                 429 | 503 => retry_after.as_ref().map(|seconds| format!("try again in {seconds} s")),
@@ -69,10 +73,15 @@ impl ApiError {
     }
 }
 
+/// For requests whose path says it all.
+const NO_QUERY: &[(&str, &str)] = &[];
+
 /// A good answer.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) body: Value,
+    /// What to pass as `after` for the next page, if there is one.
+    pub(crate) next: Option<String>,
 }
 
 /// The server, as one token sees it.
@@ -99,28 +108,28 @@ impl Api {
     }
 
     pub(crate) fn get(&self, path: &str) -> Ask<'_> {
-        self.ask(Method::GET, path, &[])
+        self.ask(Method::GET, path, NO_QUERY)
     }
 
     pub(crate) fn delete(&self, path: &str) -> Ask<'_> {
-        self.ask(Method::DELETE, path, &[])
+        self.ask(Method::DELETE, path, NO_QUERY)
     }
 
     pub(crate) fn post(&self, path: &str) -> Ask<'_> {
-        self.ask(Method::POST, path, &[])
+        self.ask(Method::POST, path, NO_QUERY)
     }
 
     pub(crate) fn put(&self, path: &str) -> Ask<'_> {
-        self.ask(Method::PUT, path, &[])
+        self.ask(Method::PUT, path, NO_QUERY)
     }
 
     /// A request with a query. `path` is made of parsed names only, so nothing
     /// in it needs escaping.
-    pub(crate) fn ask(&self, method: Method, path: &str, query: &[(&str, String)]) -> Ask<'_> {
+    pub(crate) fn ask(&self, method: Method, path: &str, query: &[(&str, impl AsRef<str>)]) -> Ask<'_> {
         let mut url = self.server.clone();
         url.set_path(&format!("{}{path}", self.server.path()));
         if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
+            url.query_pairs_mut().extend_pairs(query.iter().map(|(name, value)| (name, value.as_ref())));
         }
         let mut head = Request::builder()
             .method(method)
@@ -131,6 +140,22 @@ impl Api {
             head = head.header(AUTHORIZATION, format!("Bearer {token}"));
         }
         Ask { api: self, head, body: Bytes::new(), within: ANSWER }
+    }
+
+    /// Every item of a list, page after page.
+    pub(crate) async fn list(&self, path: &str) -> Result<Value, ApiError> {
+        let mut items = Vec::new();
+        let mut after = None;
+        loop {
+            let query: Vec<_> = after.iter().map(|after: &String| ("after", after.clone())).collect();
+            let Answer { body, next, .. } = self.ask(Method::GET, path, &query).answer().await?;
+            items.extend(self.read::<Vec<Value>>(&body)?);
+            // A server that names the same page again would keep us here for ever.
+            match next {
+                Some(next) if after.as_ref() != Some(&next) => after = Some(next),
+                _ => return Ok(Value::Array(items)),
+            }
+        }
     }
 
     /// Reads a known shape out of an answer.
@@ -152,13 +177,14 @@ impl Api {
     fn refusal(&self, response: &Response<Bytes>) -> ApiError {
         let status = response.status();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let problem = serde_json::from_slice(response.body()).unwrap_or_else(|_| {
+        let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+        let problem = Problem::deserialize(&body).unwrap_or_else(|_| {
             // Something between us and the server answered in its own way.
             let text: String = String::from_utf8_lossy(response.body()).chars().take(200).collect();
             Problem::new(status, "http", format!("the server answered {status} {text}").trim())
         });
         let retry_after = retry_after.map(str::to_owned);
-        ApiError::Refused { problem, retry_after, had_token: self.token.is_some() }
+        ApiError::Refused { problem, body, retry_after, had_token: self.token.is_some() }
     }
 }
 
@@ -205,11 +231,22 @@ impl Ask<'_> {
             [] => Value::Null,
             bytes => serde_json::from_slice(bytes).map_err(|error| api.strange(error.to_string()))?,
         };
-        Ok(Answer { status: response.status(), body })
+        Ok(Answer { status: response.status(), body, next: next(&response) })
     }
 
     /// The answer's body as JSON.
     pub(crate) async fn value(self) -> Result<Value, ApiError> {
         Ok(self.answer().await?.body)
     }
+}
+
+/// `after` in `<?after=…&limit=…>; rel="next"` (RFC 8288), which is all that the API links to.
+fn next(response: &Response<Bytes>) -> Option<String> {
+    let link = response.headers().get(LINK)?.to_str().ok()?;
+    let (target, relation) = link.strip_prefix("<?")?.split_once('>')?;
+    if !relation.contains("rel=\"next\"") {
+        return None;
+    }
+    let mut pairs = url::form_urlencoded::parse(target.as_bytes());
+    pairs.find(|(name, _)| name == "after").map(|(_, after)| after.into_owned())
 }

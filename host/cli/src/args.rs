@@ -51,7 +51,7 @@ impl fmt::Debug for Globals {
 /// A command that talks to a server.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Create or change what YAML files describe; again changes nothing
+    /// Create or change what YAML files describe, all of it or nothing; again changes nothing
     Apply {
         /// A file of one or more documents; `-` is the standard input
         #[arg(short, long = "file", required = true, value_name = "FILE", num_args = 1..)]
@@ -87,6 +87,9 @@ pub enum Command {
         /// Test the connection: reach the outside system, change nothing
         #[arg(long, conflicts_with_all = ["endpoint", "data"])]
         check: bool,
+        /// Show also what the call used and what the connector logged
+        #[arg(long)]
+        report: bool,
     },
     /// Start a run of a workflow and wait for its result
     Run {
@@ -95,7 +98,8 @@ pub enum Command {
         /// The input: JSON, `@file`, or `-` for the standard input
         #[arg(short, long, value_name = "JSON|@FILE|-")]
         data: Option<String>,
-        /// How long to wait for the result; the run goes on after that
+        /// How long to wait for the result, which a server limits (to a minute by
+        /// default); the run goes on after that
         #[arg(long, value_name = "SECONDS", default_value_t = 30, conflicts_with = "no_wait")]
         wait: u32,
         /// Do not wait: print the run's id as soon as it is durable
@@ -157,7 +161,7 @@ pub enum Runs {
         /// Only those after this one in the list
         #[arg(long, value_name = "RUN")]
         after: Option<RunId>,
-        /// At most this many
+        /// At most this many, and at most 100
         #[arg(long, default_value_t = 20)]
         limit: u32,
     },
@@ -171,17 +175,17 @@ pub enum Runs {
 /// Tenants.
 #[derive(Debug, Subcommand)]
 pub enum Tenant {
-    /// Create a tenant, or change its limits
+    /// Create a tenant, or change the limits that are named
     Create {
         /// Its id, for ever
         name: TenantId,
-        /// How many calls and runs may go on at once [default: the host's]
+        /// How many calls, and besides how many runs, may go on at once [default: the host's]
         #[arg(long)]
         concurrency: Option<std::num::NonZeroU32>,
     },
     /// List the tenants
     List,
-    /// Delete a tenant and all that is its
+    /// Delete a tenant that has nothing any more, and its tokens
     Delete {
         /// Which one
         name: TenantId,

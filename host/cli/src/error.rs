@@ -65,7 +65,7 @@ impl CommandError {
     pub(crate) fn tell(&self, terminal: &mut Terminal, json: bool) {
         if json {
             let problem = match self {
-                Self::Api(ApiError::Refused { problem, .. }) => serde_json::json!(problem),
+                Self::Api(ApiError::Refused { body, .. }) if body.get("code").is_some() => body.clone(),
                 other => serde_json::json!({ "code": "client", "detail": other.to_string() }),
             };
             let _ = terminal.warn(&problem.to_string());

@@ -38,6 +38,14 @@ pub(crate) fn render(run: &Run, steps: &[Step]) -> String {
     lines.join("\n")
 }
 
+/// One call that belongs to no run.
+pub(crate) fn call(outcome: &Outcome<String>, usage: &Usage, log: &[LogLine]) -> String {
+    let mut lines = vec![format!("used  {}, {}", units::micros(usage.wall_us), used(usage))];
+    lines.extend(log.iter().map(|line| format!("log   {}", logged(line))));
+    lines.push(format!("gave  {}", ended(outcome)));
+    lines.join("\n")
+}
+
 fn step_lines(start: Timestamp, step: &Step) -> Vec<String> {
     let number = step.number;
     let at = units::micros(between(start, step.started_at));

@@ -10,6 +10,8 @@ mod secrets;
 mod tenants;
 mod tokens;
 
+use std::fmt;
+
 use host_model::name::TenantId;
 use serde::{Deserialize, Serialize};
 
@@ -33,9 +35,9 @@ pub(crate) async fn run(
         Command::Get { kind, name: None } => resources::list(session, kind).await,
         Command::Get { kind, name: Some(name) } => resources::get(session, kind, &name).await,
         Command::Delete { kind, name } => resources::delete(session, kind, &name).await,
-        Command::Call { connection, endpoint, data, .. } => match endpoint {
-            Some(endpoint) => call::call(session, &connection, &endpoint, data.as_deref()).await,
-            None => call::check(session, &connection).await,
+        Command::Call { connection, endpoint, data, report, .. } => match endpoint {
+            Some(endpoint) => call::call(session, &connection, &endpoint, data.as_deref(), report).await,
+            None => call::check(session, &connection, report).await,
         },
         Command::Run { workflow, data, wait, no_wait, idempotency_key } => {
             let wait = (!no_wait).then_some(wait);
@@ -56,6 +58,22 @@ struct Session<'t> {
     tenant: Option<TenantId>,
     json: bool,
     terminal: &'t mut Terminal,
+}
+
+/// What became of one thing.
+#[derive(Deserialize, Serialize)]
+struct Done {
+    kind: String,
+    name: String,
+    /// `created`, `updated`, `unchanged` or `deleted`.
+    action: String,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, name, action } = self;
+        write!(f, "{kind} {name}: {action}")
+    }
 }
 
 /// Whom a token speaks for.
@@ -82,6 +100,13 @@ impl Session<'_> {
     /// The same where there must be one.
     async fn tenant(&self) -> Result<TenantId, CommandError> {
         self.tenant_if_any().await?.ok_or(CommandError::NoTenant)
+    }
+
+    /// Deletes what the path names.
+    async fn delete(&mut self, path: &str) -> Result<Exit, CommandError> {
+        let body = self.api.delete(path).value().await?;
+        let done: Done = self.api.read(&body)?;
+        self.show(&body, || done.to_string())
     }
 
     /// Shows an answer: as it came for a program, in words for a person.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use host_model::digest::Digest;
+use host_model::manifest::World;
 use host_model::name::PackageRef;
 use serde::Deserialize;
 
@@ -23,6 +24,7 @@ struct Published {
 struct Listed {
     package: PackageRef,
     digest: Digest,
+    world: World,
     #[serde(default)]
     summary: String,
 }
@@ -38,7 +40,7 @@ pub(super) async fn publish(session: &mut Session<'_>, file: &Path) -> Result<Ex
 }
 
 pub(super) async fn list(session: &mut Session<'_>) -> Result<Exit, CommandError> {
-    let body = session.api.get("api/v1/packages").value().await?;
+    let body = session.api.list("api/v1/packages").await?;
     let packages: Vec<Listed> = session.api.read(&body)?;
     session.show(&body, || {
         if packages.is_empty() {
@@ -47,8 +49,13 @@ pub(super) async fn list(session: &mut Session<'_>) -> Result<Exit, CommandError
         let rows = packages.iter().map(|listed| {
             // Enough of a digest to tell two apart; `--json` has all of it.
             let digest = listed.digest.hex().chars().take(12).collect();
-            [listed.package.to_string(), digest, listed.summary.clone()]
+            let world = match listed.world {
+                World::Connector => "connector",
+                World::Workflow => "workflow",
+                World::HttpProxy => "http-proxy",
+            };
+            [listed.package.to_string(), world.to_owned(), digest, listed.summary.clone()]
         });
-        table(["package", "digest", "summary"], &rows.collect::<Vec<_>>())
+        table(["package", "world", "digest", "summary"], &rows.collect::<Vec<_>>())
     })
 }

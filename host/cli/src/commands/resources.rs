@@ -1,7 +1,7 @@
 //! `wharf get` and `wharf delete`: what was applied, by kind.
 
 use host_model::name::{ConnectionName, ScheduleName, TenantId, WorkflowName};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Session;
 use crate::args::Kind;
@@ -9,15 +9,6 @@ use crate::error::{CommandError, Exit};
 use crate::table::table;
 
 impl Kind {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Tenant => "tenant",
-            Self::Connection => "connection",
-            Self::Workflow => "workflow",
-            Self::Schedule => "schedule",
-        }
-    }
-
     /// Also its segment in a path.
     fn plural(self) -> &'static str {
         match self {
@@ -28,19 +19,19 @@ impl Kind {
         }
     }
 
-    /// What a list shows of each.
-    fn columns(self) -> &'static [&'static str; 3] {
+    /// What a list shows of each: fields of it.
+    fn columns(self) -> [&'static str; 3] {
         match self {
-            Self::Tenant => &["name", "concurrency", ""],
-            Self::Connection | Self::Workflow => &["name", "package", ""],
-            Self::Schedule => &["name", "cron", "workflow"],
+            Self::Tenant => ["name", "concurrency", ""],
+            Self::Connection | Self::Workflow => ["name", "package", ""],
+            Self::Schedule => ["name", "cron", "workflow"],
         }
     }
 }
 
 pub(super) async fn list(session: &mut Session<'_>, kind: Kind) -> Result<Exit, CommandError> {
     let path = folder(session, kind).await?;
-    let body = session.api.get(&path).value().await?;
+    let body = session.api.list(&path).await?;
     let items: Vec<Value> = session.api.read(&body)?;
     session.show(&body, || listed(kind, &items))
 }
@@ -48,17 +39,19 @@ pub(super) async fn list(session: &mut Session<'_>, kind: Kind) -> Result<Exit, 
 pub(super) async fn get(session: &mut Session<'_>, kind: Kind, name: &str) -> Result<Exit, CommandError> {
     let path = path(session, kind, name).await?;
     let body = session.api.get(&path).value().await?;
-    // As YAML it can be edited and applied again.
-    let yaml = serde_saphyr::to_string(&body).map_err(std::io::Error::other)?;
+    // As YAML it can be edited and applied again; what is wrong with it is not part of it.
+    let mut written = body.clone();
+    let error = written.as_object_mut().and_then(|fields| fields.remove("error"));
+    let yaml = serde_saphyr::to_string(&written).map_err(std::io::Error::other)?;
+    if let (Some(error), false) = (error.as_ref().and_then(Value::as_str), session.json) {
+        session.terminal.warn(&format!("it cannot be used: {error}"))?;
+    }
     session.show(&body, || yaml.trim_end().to_owned())
 }
 
 pub(super) async fn delete(session: &mut Session<'_>, kind: Kind, name: &str) -> Result<Exit, CommandError> {
     let path = path(session, kind, name).await?;
-    session.api.delete(&path).value().await?;
-    let word = kind.word();
-    let told = json!({ "kind": word, "name": name, "action": "deleted" });
-    session.show(&told, || format!("{word} {name}: deleted"))
+    session.delete(&path).await
 }
 
 async fn folder(session: &Session<'_>, kind: Kind) -> Result<String, CommandError> {
@@ -88,7 +81,10 @@ fn listed(kind: Kind, items: &[Value]) -> String {
         Some(Value::Null) | None => String::new(),
         Some(other) => other.to_string(),
     };
-    let columns = *kind.columns();
+    let [first, second, third] = kind.columns();
+    // A column only if there is something in it.
+    let error = if items.iter().any(|item| item.get("error").is_some()) { "error" } else { "" };
+    let columns = [first, second, third, error];
     let rows: Vec<_> = items.iter().map(|item| columns.map(|name| cell(item, name))).collect();
     table(columns, &rows)
 }

@@ -6,10 +6,18 @@ use host_model::id::RunId;
 use host_model::name::WorkflowName;
 use http::StatusCode;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Session;
 use crate::error::{CommandError, Exit};
 use crate::input;
+
+/// A run that is done.
+#[derive(Deserialize)]
+struct Finished {
+    run: RunId,
+    result: Value,
+}
 
 /// A run that is durable and not done yet.
 #[derive(Deserialize)]
@@ -38,14 +46,18 @@ pub(super) async fn run(
     }
     let answer = ask.answer().await?;
     if answer.status != StatusCode::ACCEPTED {
-        return session.show(&answer.body, || answer.body.to_string());
+        let Finished { run, result } = session.api.read(&answer.body)?;
+        if !session.json {
+            // On the error stream, so that the output is the result alone.
+            session.terminal.warn(&format!("{run} succeeded:"))?;
+        }
+        return session.show(&answer.body, || result.to_string());
     }
     let Accepted { run } = session.api.read(&answer.body)?;
     session.show(&answer.body, || format!("{run} accepted"))?;
-    let Some(seconds) = wait else {
+    if wait.is_none() {
         return Ok(Exit::Done);
-    };
-    let warning = format!("not done after {seconds} s, and going on: `wharf runs show {run}`");
-    session.terminal.warn(&warning)?;
+    }
+    session.terminal.warn(&format!("not done yet, and going on: `wharf runs show {run}`"))?;
     Ok(Exit::TryAgain)
 }

@@ -1,24 +1,17 @@
 //! `wharf runs`: what ran, and how.
 
 use chrono::SecondsFormat;
-use host_model::id::RunId;
 use host_model::run::{Run, Step};
 use http::Method;
 use serde::Deserialize;
 
 use super::Session;
+use crate::api::Answer;
 use crate::args::Runs;
 use crate::error::{CommandError, Exit};
 use crate::run_view;
 use crate::table::table;
 use crate::units;
-
-/// A page of runs.
-#[derive(Deserialize)]
-struct Page {
-    runs: Vec<Run>,
-    next: Option<RunId>,
-}
 
 /// A run with its steps.
 #[derive(Deserialize)]
@@ -41,14 +34,18 @@ pub(super) async fn run(session: &mut Session<'_>, command: Runs) -> Result<Exit
             query.extend(workflow.map(|workflow| ("workflow", workflow.to_string())));
             query.extend(status.map(|status| ("status", status.as_str().to_owned())));
             query.extend(after.map(|after| ("after", after.to_string())));
-            let body = session.api.ask(Method::GET, &path, &query).value().await?;
-            let page: Page = session.api.read(&body)?;
-            session.show(&body, || listed(&page))
+            let Answer { body, next, .. } = session.api.ask(Method::GET, &path, &query).answer().await?;
+            let runs: Vec<Run> = session.api.read(&body)?;
+            session.show(&body, || listed(&runs))?;
+            if let Some(next) = next {
+                session.terminal.warn(&format!("more: add `--after {next}`"))?;
+            }
+            Ok(Exit::Done)
         }
     }
 }
 
-fn listed(Page { runs, next }: &Page) -> String {
+fn listed(runs: &[Run]) -> String {
     if runs.is_empty() {
         return "no such runs".to_owned();
     }
@@ -63,9 +60,5 @@ fn listed(Page { runs, next }: &Page) -> String {
             run.steps.to_string(),
         ]
     });
-    let rows = table(["run", "status", "workflow", "accepted", "took", "steps"], &rows.collect::<Vec<_>>());
-    match next {
-        Some(next) => format!("{rows}\nmore: add `--after {next}`"),
-        None => rows,
-    }
+    table(["run", "status", "workflow", "accepted", "took", "steps"], &rows.collect::<Vec<_>>())
 }

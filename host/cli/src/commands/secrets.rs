@@ -16,8 +16,7 @@ pub(super) async fn run(session: &mut Session<'_>, command: Secret) -> Result<Ex
         Secret::List => list(session).await,
         Secret::Delete { name } => {
             let path = format!("api/v1/tenants/{}/secrets/{name}", session.tenant().await?);
-            session.api.delete(&path).value().await?;
-            session.show(&json!({ "name": name, "action": "deleted" }), || format!("secret {name}: deleted"))
+            session.delete(&path).await
         }
     }
 }
@@ -30,7 +29,9 @@ async fn set(
     let value = input::secret(&format!("value of secret `{name}`: "), file, session.terminal)?;
     let path = format!("api/v1/tenants/{}/secrets/{name}", session.tenant().await?);
     session.api.put(&path).json(&json!({ "value": value })).value().await?;
-    session.show(&json!({ "name": name, "action": "stored" }), || format!("secret {name}: stored"))
+    session.show(&json!({ "kind": "secret", "name": name, "action": "stored" }), || {
+        format!("secret {name}: stored")
+    })
 }
 
 async fn list(session: &mut Session<'_>) -> Result<Exit, CommandError> {

@@ -34,10 +34,7 @@ pub(super) async fn run(session: &mut Session<'_>, command: Token) -> Result<Exi
     match command {
         Token::Create { operator, note } => create(session, operator, &note).await,
         Token::List => list(session).await,
-        Token::Delete { id } => {
-            session.api.delete(&format!("api/v1/tokens/{id}")).value().await?;
-            session.show(&json!({ "id": id, "action": "deleted" }), || format!("token {id}: deleted"))
-        }
+        Token::Delete { id } => session.delete(&format!("api/v1/tokens/{id}")).await,
     }
 }
 
@@ -59,7 +56,7 @@ async fn create(session: &mut Session<'_>, operator: bool, note: &str) -> Result
 }
 
 async fn list(session: &mut Session<'_>) -> Result<Exit, CommandError> {
-    let body = session.api.get("api/v1/tokens").value().await?;
+    let body = session.api.list("api/v1/tokens").await?;
     let tokens: Vec<Listed> = session.api.read(&body)?;
     session.show(&body, || {
         let rows = tokens.iter().map(|token| {

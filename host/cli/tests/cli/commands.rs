@@ -9,7 +9,7 @@ const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca49
 const TOKEN: &str = "tok_01K9ZZZZZZZZZZZZZZZZZZZZZZ";
 
 #[tokio::test]
-async fn apply_sends_each_file_and_says_what_became_of_it() {
+async fn apply_sends_what_it_reads_and_says_what_became_of_it() {
     let fake = Fake::answering(vec![
         (
             "POST /api/v1/apply?file=-&tenant=acme&dry-run=true",
@@ -17,7 +17,7 @@ async fn apply_sends_each_file_and_says_what_became_of_it() {
             json!([{ "kind": "connection", "name": "crm", "action": "created" }]),
         ),
         (
-            "POST /api/v1/apply?file=-&tenant=acme",
+            "POST /api/v1/apply?file=-",
             200,
             json!([{ "kind": "connection", "name": "crm", "action": "unchanged" }]),
         ),
@@ -27,12 +27,34 @@ async fn apply_sends_each_file_and_says_what_became_of_it() {
 
     let dry = fake.wharf_reading(yaml, &["--tenant", "acme", "apply", "-f", "-", "--dry-run"]).await;
     assert_eq!((dry.exit, dry.out.as_str()), (Exit::Done, "connection crm: created (dry run)\n"));
-    let again = fake.wharf_reading(yaml, &["apply", "--tenant", "acme", "-f", "-"]).await;
+    let again = fake.wharf_reading(yaml, &["apply", "-f", "-"]).await;
     assert_eq!(again.out, "connection crm: unchanged\n");
 
     let asked = &fake.asked()[0];
     assert_eq!(asked.body, yaml);
     assert_eq!(asked.headers["authorization"], "Bearer wharf_test");
+}
+
+#[tokio::test]
+async fn several_files_are_applied_as_one_and_a_mistake_names_its_file() {
+    let detail = "the files line 3: unknown field `nam` (did you mean `name`?)";
+    let fake = Fake::answering(vec![(
+        "POST /api/v1/apply?file=the+files",
+        422,
+        json!({ "status": 422, "code": "invalid", "detail": detail }),
+    )])
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second] = ["a.yaml", "b.yaml"].map(|name| folder.path().join(name).display().to_string());
+    std::fs::write(&first, "kind: workflow\n").unwrap();
+    std::fs::write(&second, "nam: crm\n").unwrap();
+
+    for json in [&[][..], &["--json"]] {
+        let told = fake.wharf(&[&["apply", "-f", &first, "-f", &second], json].concat()).await;
+        assert_eq!(told.exit, Exit::Failed);
+        assert!(told.err.contains(&format!("{second} line 1: unknown field `nam`")), "{}", told.err);
+    }
+    assert_eq!(fake.asked()[0].body, "kind: workflow\n---\nnam: crm\n");
 }
 
 #[tokio::test]
@@ -87,8 +109,16 @@ async fn a_name_cannot_leave_its_place_in_the_path() {
 #[tokio::test]
 async fn delete_says_what_is_gone() {
     let fake = Fake::answering(vec![
-        ("DELETE /api/v1/tenants/acme/workflows/intake", 204, json!(null)),
-        ("DELETE /api/v1/tenants/acme", 204, json!(null)),
+        (
+            "DELETE /api/v1/tenants/acme/workflows/intake",
+            200,
+            json!({ "kind": "workflow", "name": "intake", "action": "deleted" }),
+        ),
+        (
+            "DELETE /api/v1/tenants/acme",
+            200,
+            json!({ "kind": "tenant", "name": "acme", "action": "deleted" }),
+        ),
     ])
     .await;
     let told = fake.wharf(&["--tenant", "acme", "delete", "workflow", "intake"]).await;
@@ -97,11 +127,83 @@ async fn delete_says_what_is_gone() {
 }
 
 #[tokio::test]
-async fn tenants_are_created_by_name() {
-    let fake = Fake::answering(vec![("PUT /api/v1/tenants/acme", 200, json!({ "name": "acme" }))]).await;
+async fn a_list_is_read_to_its_last_page() {
+    let fake = Fake::answering(vec![
+        (
+            "GET /api/v1/tenants",
+            200,
+            json!({ "link": "<?after=a%2Db&limit=1>; rel=\"next\"", "items": [{ "name": "a-b", "concurrency": 8 }] }),
+        ),
+        ("GET /api/v1/tenants?after=a-b", 200, json!([{ "name": "c" }])),
+    ])
+    .await;
+    assert_eq!(fake.wharf(&["tenant", "list"]).await.out, "NAME  CONCURRENCY\na-b   8\nc\n");
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_says_so_and_stays_applicable() {
+    let broken = json!({ "kind": "connection", "name": "crm", "package": "example/crm@0.1.0", "error": "no such package" });
+    let fake = Fake::answering(vec![
+        ("GET /api/v1/tenants/acme/connections/crm", 200, broken.clone()),
+        ("GET /api/v1/tenants/acme/connections", 200, json!([broken])),
+    ])
+    .await;
+    let told = fake.wharf(&["--tenant", "acme", "get", "connection", "crm"]).await;
+    assert!(!told.out.contains("error"), "{}", told.out);
+    assert_eq!(told.err, "it cannot be used: no such package\n");
+    let listed = fake.wharf(&["--tenant", "acme", "get", "connections"]).await;
+    assert!(listed.out.contains("ERROR") && listed.out.contains("no such package"), "{}", listed.out);
+}
+
+#[tokio::test]
+async fn a_tenant_is_created_or_keeps_what_is_not_named() {
+    let fake = Fake::answering(vec![
+        ("GET /api/v1/tenants/new", 404, json!({ "status": 404, "code": "not-found", "detail": "absent" })),
+        ("PUT /api/v1/tenants/new", 201, json!({ "kind": "tenant", "name": "new", "action": "created" })),
+        (
+            "GET /api/v1/tenants/acme",
+            200,
+            json!({ "kind": "tenant", "name": "acme", "bounds": { "fuel": 7 } }),
+        ),
+        ("PUT /api/v1/tenants/acme", 200, json!({ "kind": "tenant", "name": "acme", "action": "updated" })),
+    ])
+    .await;
+    assert_eq!(fake.wharf(&["tenant", "create", "new"]).await.out, "tenant new: created\n");
+    assert_eq!(fake.asked()[1].json(), json!({ "name": "new" }));
     let told = fake.wharf(&["tenant", "create", "acme", "--concurrency", "8"]).await;
-    assert_eq!(told.out, "tenant acme: stored\n");
-    assert_eq!(fake.asked()[0].json()["concurrency"], 8);
+    assert_eq!(told.out, "tenant acme: updated\n");
+    let put = fake.asked()[3].json();
+    assert_eq!((&put["bounds"]["fuel"], &put["concurrency"]), (&json!(7), &json!(8)));
+}
+
+#[tokio::test]
+async fn an_endpoint_is_called_and_a_connection_tested_by_hand() {
+    let call = "POST /api/v1/tenants/acme/connections/crm/call/create-lead";
+    let report = json!({
+        "outcome": { "outcome": "trapped", "value": "unreachable" },
+        "usage": { "wall-us": 1_500, "fuel": 61_000 },
+        "log": [{ "time": "2026-11-21T03:00:00Z", "level": "error", "text": "panicked" }],
+    });
+    let fake = Fake::answering(vec![
+        (call, 200, json!({ "id": "lead-1" })),
+        ("POST /api/v1/tenants/acme/connections/crm/check", 200, json!({ "answer": "connected to Acme" })),
+        ("POST /api/v1/tenants/acme/connections/crm/call/create-lead?report=true", 200, report),
+    ])
+    .await;
+    let wharf = ["--tenant", "acme", "call", "crm"];
+    let called = fake.wharf(&[&wharf[..], &["create-lead", "--data", "{\"email\":1}"]].concat()).await;
+    assert_eq!((called.exit, called.out.as_str()), (Exit::Done, "{\"id\":\"lead-1\"}\n"));
+    assert_eq!(fake.asked()[0].body, "{\"email\":1}");
+
+    let tested = fake.wharf(&[&wharf[..], &["--check"]].concat()).await;
+    assert_eq!(tested.out, "connection crm: connected to Acme\n");
+
+    let told = fake.wharf(&[&wharf[..], &["create-lead", "--report"]].concat()).await;
+    assert_eq!(told.exit, Exit::Failed, "a report of a failure is one");
+    assert!(told.out.contains("1.5 ms, 61 k fuel"), "{}", told.out);
+    assert!(told.out.ends_with("log   error: panicked\ngave  crashed: unreachable\n"), "{}", told.out);
+
+    assert!(refused(&["call", "crm"]).contains("ENDPOINT"));
 }
 
 #[tokio::test]
@@ -195,7 +297,7 @@ async fn publish_sends_the_component_as_it_is() {
         (
             "GET /api/v1/packages",
             200,
-            json!([{ "package": "example/crm@0.1.0", "digest": DIGEST, "summary": "A CRM" }]),
+            json!([{ "package": "example/crm@0.1.0", "digest": DIGEST, "world": "connector", "summary": "A CRM" }]),
         ),
     ])
     .await;
@@ -207,5 +309,5 @@ async fn publish_sends_the_component_as_it_is() {
     assert_eq!(fake.asked()[0].headers["content-type"], "application/wasm");
 
     let listed = fake.wharf(&["packages"]).await;
-    assert!(listed.out.ends_with("example/crm@0.1.0  e3b0c44298fc  A CRM\n"), "{}", listed.out);
+    assert!(listed.out.ends_with("example/crm@0.1.0  connector  e3b0c44298fc  A CRM\n"), "{}", listed.out);
 }

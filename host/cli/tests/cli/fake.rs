@@ -35,6 +35,9 @@ impl Asked {
 
 type Canned = Vec<(&'static str, u16, Value)>;
 
+/// In a canned body: the `Link` header of the answer, beside `items`.
+const LINK: &str = "link";
+
 /// The server; down when dropped.
 pub(crate) struct Fake {
     address: SocketAddr,
@@ -125,7 +128,14 @@ async fn answer(State((asked, canned)): State<Memory>, request: Request) -> Resp
     asked.lock().unwrap().push(Asked { line: line.clone(), headers: parts.headers, body });
     match canned.iter().find(|(known, ..)| *known == line) {
         Some((_, status, Value::Null)) => answer_with(*status, String::new()),
-        Some((_, status, body)) => answer_with(*status, body.to_string()),
+        Some((_, status, body)) => match body.get(LINK).and_then(Value::as_str) {
+            None => answer_with(*status, body.to_string()),
+            Some(link) => {
+                let mut response = answer_with(*status, body["items"].to_string());
+                response.headers_mut().insert("link", link.parse().unwrap());
+                response
+            }
+        },
         None => answer_with(
             500,
             format!("{{\"status\":500,\"code\":\"fake\",\"detail\":\"not canned: {line}\"}}"),

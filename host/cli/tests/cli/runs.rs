@@ -106,7 +106,7 @@ async fn runs_are_listed_by_page() {
     let fake = Fake::answering(vec![(
         "GET /api/v1/tenants/acme/runs?limit=20&workflow=lead-intake&status=failed",
         200,
-        json!({ "runs": [run()], "next": RUN }),
+        json!({ "items": [run()], "link": format!("<?after={RUN}&limit=1>; rel=\"next\"") }),
     )])
     .await;
     let list = ["--tenant", "acme", "runs", "list", "--workflow", "lead-intake", "--status", "failed"];
@@ -115,10 +115,10 @@ async fn runs_are_listed_by_page() {
         told.out,
         format!(
             "RUN                             STATUS  WORKFLOW     ACCEPTED              TOOK   STEPS\n\
-             {RUN}  failed  lead-intake  2026-11-21T03:00:00Z  84 ms  2\n\
-             more: add `--after {RUN}`\n"
+             {RUN}  failed  lead-intake  2026-11-21T03:00:00Z  84 ms  2\n"
         )
     );
+    assert_eq!(told.err, format!("more: add `--after {RUN}`\n"));
     assert!(
         refused(&["runs", "list", "--status", "sucess"]).contains("accepted, succeeded, failed, diverged")
     );
@@ -156,6 +156,34 @@ async fn a_run_that_takes_longer_than_the_wait_goes_on_and_says_so() {
     assert!(told.err.contains(&format!("wharf runs show {RUN}")), "{}", told.err);
     assert_eq!(fake.asked()[0].headers["prefer"], "wait=1");
     assert_eq!(fake.asked()[0].body, "null");
+}
+
+#[tokio::test]
+async fn a_run_that_is_waited_for_gives_its_result_alone() {
+    let done = json!({ "run": RUN, "status": "succeeded", "result": { "lead_id": "lead-1" } });
+    let fake = Fake::answering(vec![("POST /run/acme/lead-intake", 200, done.clone())]).await;
+    let run = ["--tenant", "acme", "run", "lead-intake"];
+    let told = fake.wharf(&run).await;
+    assert_eq!((told.exit, told.out.as_str()), (Exit::Done, "{\"lead_id\":\"lead-1\"}\n"));
+    assert_eq!(told.err, format!("{RUN} succeeded:\n"));
+    assert_eq!(fake.asked()[0].headers["prefer"], "wait=30");
+    let raw = fake.wharf(&[&run[..], &["--json"]].concat()).await;
+    assert_eq!(serde_json::from_str::<Value>(&raw.out).unwrap(), done);
+}
+
+#[tokio::test]
+async fn a_run_that_failed_is_a_failure_that_can_be_looked_at() {
+    let problem =
+        json!({ "status": 502, "code": "run-failed", "detail": "run failed: permanent", "run": RUN });
+    let fake = Fake::answering(vec![("POST /run/acme/lead-intake", 502, problem.clone())]).await;
+    let run = ["--tenant", "acme", "run", "lead-intake"];
+    let told = fake.wharf(&run).await;
+    assert_eq!(told.exit, Exit::Failed);
+    let want =
+        format!("error: run failed: permanent (run-failed)\n  `wharf runs show {RUN}` shows what it did\n");
+    assert_eq!(told.err, want);
+    let raw = fake.wharf(&[&run[..], &["--json"]].concat()).await;
+    assert_eq!(serde_json::from_str::<Value>(&raw.err).unwrap(), problem);
 }
 
 #[tokio::test]
