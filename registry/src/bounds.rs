@@ -1,7 +1,7 @@
 //! What a package may be made of: more than any guest toolchain produces, far
 //! less than what would hurt whoever compiles and instantiates it.
 
-use wasmparser::{Payload, Result as Parsed};
+use wasmparser::{Instance, Payload, Result as Parsed};
 
 use crate::error::PackageError;
 
@@ -9,17 +9,18 @@ use crate::error::PackageError;
 pub const MAX_PACKAGE: usize = 32 << 20;
 /// Components and modules inside each other; a composed component needs three.
 const MAX_DEPTH: u64 = 6;
-/// Core instances of all levels together; a Python component has 38.
-const MAX_CORE_INSTANCES: u64 = 64;
+/// Instantiated modules of all levels together; a Python component has 38.
+/// This and the next three are what the sandbox's pool has room for.
+const MAX_CORE_INSTANCES: u64 = 40;
+/// Memories of all modules together; QuickJS has three.
+const MAX_MEMORIES: u64 = 3;
+/// Tables of all modules together; toolchains make three.
+const MAX_TABLES: u64 = 3;
+/// Elements of one table; QuickJS and Python need 10,000.
+const MAX_TABLE_ELEMENTS: u64 = 10_000;
 /// Component instances of all levels together; with the depth it bounds what
 /// instantiating an instance of an instance can multiply to.
 const MAX_COMPONENT_INSTANCES: u64 = 64;
-/// Memories of all modules together; QuickJS has three.
-const MAX_MEMORIES: u64 = 8;
-/// Tables of all modules together; toolchains make three.
-const MAX_TABLES: u64 = 8;
-/// Elements of one table; toolchains need 10,000.
-const MAX_TABLE_ELEMENTS: u64 = 20_000;
 /// Initial bytes of all memories together: the ceiling of a call's memory.
 const MAX_INITIAL_MEMORY: u64 = 256 << 20;
 
@@ -45,7 +46,12 @@ impl Counted {
         match payload {
             Payload::Version { .. } => self.depth += 1,
             Payload::End(_) => self.depth = self.depth.saturating_sub(1),
-            Payload::InstanceSection(section) => self.core_instances += u64::from(section.count()),
+            Payload::InstanceSection(section) => {
+                for instance in section.clone() {
+                    let made = matches!(instance.map_err(PackageError::of)?, Instance::Instantiate { .. });
+                    self.core_instances += u64::from(made);
+                }
+            }
             Payload::ComponentInstanceSection(section) => {
                 self.component_instances += u64::from(section.count());
             }

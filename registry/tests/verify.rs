@@ -75,11 +75,9 @@ fn a_truncated_component_is_refused_wherever_it_is_cut() {
 fn a_flipped_byte_never_panics() {
     let whole = connector();
     for place in 0..whole.len() {
-        for flip in [0x01, 0x80, 0xff] {
-            let mut bad = whole.clone();
-            bad[place] ^= flip;
-            let _ = verify(&bad);
-        }
+        let mut bad = whole.clone();
+        bad[place] ^= [0x01, 0x80, 0xff][place % 3];
+        let _ = verify(&bad);
     }
     let mut bad = whole.clone();
     bad.extend([0x63, 0x00]);
@@ -109,12 +107,12 @@ fn a_feature_that_the_host_switched_off_is_named() {
 #[test]
 fn more_of_anything_than_a_toolchain_makes_is_refused_with_its_bound() {
     let check = |body: &str, want: &str| refused(&from_text(&format!("(component {body})"), CONNECTOR), want);
-    check("(core module (table 20001 funcref))", "it has 20001 elements in one table, the limit is 20000");
-    check(&"(core module (memory 1))".repeat(9), "it has 9 memories");
-    check(&"(core module (table 1 funcref))".repeat(9), "it has 9 tables");
+    check("(core module (table 10001 funcref))", "it has 10001 elements in one table, the limit is 10000");
+    check(&"(core module (memory 1))".repeat(4), "it has 4 memories");
+    check(&"(core module (table 1 funcref))".repeat(4), "it has 4 tables");
     check("(core module (memory 4097))", "bytes of initial memory");
-    let many = "(core instance (instantiate $m))".repeat(65);
-    check(&format!("(core module $m) {many}"), "it has 65 core instances, the limit is 64");
+    let many = "(core instance (instantiate $m))".repeat(41);
+    check(&format!("(core module $m) {many}"), "it has 41 core instances, the limit is 40");
     let many = "(instance (instantiate $c))".repeat(65);
     check(&format!("(component $c) {many}"), "it has 65 component instances");
     check(&format!("{}{}", "(component ".repeat(6), ")".repeat(6)), "inside each other, the limit is 6");

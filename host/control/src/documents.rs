@@ -17,9 +17,9 @@ use self::read::{read, read_kind};
 use self::split::split;
 
 /// The most bytes of an applied file: a thousand documents of a kilobyte.
-pub const MAX_FILE: usize = 1 << 20;
+pub(crate) const MAX_FILE: usize = 1 << 20;
 /// The most documents of an applied file: what one atomic commit can hold.
-pub const MAX_DOCUMENTS: usize = 1_000;
+pub(crate) const MAX_DOCUMENTS: usize = 1_000;
 /// The most mistakes told at once; more would only be scrolled past.
 const MAX_MISTAKES: usize = 20;
 
@@ -32,27 +32,30 @@ pub(crate) struct Document {
 
 /// What is wrong with a file, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// The line, from 1.
-    pub line: u64,
+pub(crate) struct Mistake {
+    /// The line, from 1, if it is about one.
+    pub(crate) line: Option<u64>,
     /// What is wrong there and what to do.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// Everything that is wrong with a file: `lead.yaml line 4: unknown field ...`.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Mistakes {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mistakes {
     /// The file, as the caller named it.
-    pub file: String,
+    pub(crate) file: String,
     /// In order of the lines.
-    pub mistakes: Vec<Mistake>,
+    pub(crate) mistakes: Vec<Mistake>,
 }
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, Mistake { line, message }) in self.mistakes.iter().take(MAX_MISTAKES).enumerate() {
             let separator = if place == 0 { "" } else { "\n" };
-            write!(f, "{separator}{} line {line}: {message}", self.file)?;
+            match line {
+                Some(line) => write!(f, "{separator}{} line {line}: {message}", self.file)?,
+                None => write!(f, "{separator}{}: {message}", self.file)?,
+            }
         }
         match self.mistakes.len().checked_sub(MAX_MISTAKES) {
             Some(more @ 1..) => write!(f, "\n... and {more} more"),
@@ -75,8 +78,11 @@ enum Kind {
 pub(crate) fn parse(text: &str) -> Result<Vec<Document>, Vec<Mistake>> {
     let parts = split(text);
     if parts.len() > MAX_DOCUMENTS {
-        let message = format!("the file has {} documents, the limit is {MAX_DOCUMENTS}: apply it in parts", parts.len());
-        return Err(vec![Mistake { line: 1, message }]);
+        let message = format!(
+            "the file has {} documents, the limit is {MAX_DOCUMENTS}: apply it in parts",
+            parts.len()
+        );
+        return Err(vec![Mistake { line: None, message }]);
     }
     let (mut documents, mut mistakes) = (Vec::new(), Vec::new());
     for part in parts {

@@ -1,3 +1,49 @@
-//! control
-#![allow(dead_code)]
+//! Control: the API under `/api/v1`, and the catalog behind it.
+//!
+//! Takes HTTP requests, gives [`router`] to the server; tells routing and
+//! schedules what there is through [`Outlet`]. What it needs of the rest of the
+//! host it says in [`ports`].
+//!
+//! Invariants
+//! - Every call is authenticated; a handler has its permission as an argument.
+//! - Another tenant's things and things that do not exist get one answer.
+//! - No secret and no token's text leaves, but the text of a new token, once.
+//! - A change is durable and served before its answer is sent.
+
+#![forbid(unsafe_code)]
+
+mod api;
+mod caller;
+mod catalog;
 mod documents;
+mod input;
+pub mod ports;
+mod refusal;
+mod tokens;
+
+use std::sync::Arc;
+
+use registry::Registry;
+
+pub use api::router;
+pub use catalog::{Action, Catalog, Ceilings, Done, LoadError, Outlet};
+pub use tokens::{Scope, Token, TokenError, TokenText, Tokens};
+
+use crate::ports::{Calls, Runs, Secrets};
+
+/// What the API is made of. Cheap to clone.
+#[derive(Clone)]
+pub struct Control {
+    /// Who may come in.
+    pub tokens: Tokens,
+    /// What tenants have set up.
+    pub catalog: Arc<Catalog>,
+    /// The packages.
+    pub registry: Registry,
+    /// Calls of connectors.
+    pub calls: Arc<dyn Calls>,
+    /// What ran.
+    pub runs: Arc<dyn Runs>,
+    /// The stored secrets.
+    pub secrets: Arc<dyn Secrets>,
+}

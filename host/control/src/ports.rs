@@ -64,17 +64,27 @@ pub struct RunPage {
     pub next: Option<RunId>,
 }
 
+/// A run and what it did.
+#[derive(Clone, Debug)]
+pub struct RunStory {
+    /// The run.
+    pub run: Run,
+    /// Its steps, in order of their numbers.
+    pub steps: Vec<Step>,
+}
+
 /// What is known of runs.
 pub trait Runs: Send + Sync + 'static {
     /// A tenant's runs, newest first.
-    fn list<'a>(&'a self, tenant: &'a TenantId, query: RunQuery) -> BoxFuture<'a, Result<RunPage, PortError>>;
+    fn list<'a>(&'a self, tenant: &'a TenantId, query: RunQuery)
+    -> BoxFuture<'a, Result<RunPage, PortError>>;
 
-    /// One run and its steps, in order of their numbers.
+    /// One run, with its steps.
     fn show<'a>(
         &'a self,
         tenant: &'a TenantId,
         run: RunId,
-    ) -> BoxFuture<'a, Result<Option<(Run, Vec<Step>)>, PortError>>;
+    ) -> BoxFuture<'a, Result<Option<RunStory>, PortError>>;
 }
 
 /// Stored secrets: written and named, never read back.

@@ -21,6 +21,8 @@ use utoipa::ToSchema;
 
 const PREFIX: &str = "wharf_";
 const SECRET_BYTES: usize = 32;
+/// How many tokens are looked at at once.
+const PAGE: usize = 1_000;
 
 /// What a token may name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -50,6 +52,7 @@ pub struct Token {
     #[serde(default)]
     pub note: String,
     /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
 }
 
@@ -139,7 +142,8 @@ impl Tokens {
         let entry = self.store.get(&slot(id)).await.map_err(|error| TokenError::Store("read", error))?;
         let Some(entry) = entry else { return Ok(None) };
         let record = decode(&id.to_string(), &entry.value)?;
-        let same: bool = Digest::of(secret.as_bytes()).as_bytes().ct_eq(record.secret_sha256.as_bytes()).into();
+        let same: bool =
+            Digest::of(secret.as_bytes()).as_bytes().ct_eq(record.secret_sha256.as_bytes()).into();
         Ok(same.then_some(record.token))
     }
 
@@ -159,6 +163,22 @@ impl Tokens {
         Ok(there)
     }
 
+    /// Deletes the tokens of a tenant that is gone; they are refused already.
+    pub async fn delete_of(&self, tenant: &TenantId) -> Result<(), TokenError> {
+        let mut after = None;
+        loop {
+            let page = self.list(after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.id);
+            for token in page
+                .iter()
+                .filter(|token| matches!(&token.scope, Scope::Tenant { tenant: of } if of == tenant))
+            {
+                self.delete(token.id).await?;
+            }
+        }
+    }
+
     fn mint(&self, scope: Scope, note: String) -> Result<(Token, TokenText, Commit), TokenError> {
         let (mut random, mut secret) = ([0; 10], [0; SECRET_BYTES]);
         getrandom::fill(&mut random).map_err(TokenError::Random)?;
@@ -170,7 +190,11 @@ impl Tokens {
         let bare = token.id.to_string();
         let text = format!("{PREFIX}{}_{secret}", bare.trim_start_matches("tok_"));
         let value = serde_json::to_vec(&record).map_err(|_| TokenError::Damaged(bare))?;
-        Ok((token, TokenText(text.into()), Commit::default().absent(slot(record.token.id)).put(slot(record.token.id), value)))
+        Ok((
+            token,
+            TokenText(text.into()),
+            Commit::default().absent(slot(record.token.id)).put(slot(record.token.id), value),
+        ))
     }
 }
 
@@ -218,7 +242,8 @@ mod tests {
 
         let last = if text.ends_with('A') { "B" } else { "A" };
         let forged = format!("{}{last}", &text[..text.len() - 1]);
-        for bad in ["", "wharf_", forged.as_str(), &text[6..], &text.to_lowercase(), &text[..text.len() - 1]] {
+        for bad in ["", "wharf_", forged.as_str(), &text[6..], &text.to_lowercase(), &text[..text.len() - 1]]
+        {
             assert_eq!(tokens.find(bad).await.unwrap(), None, "{bad}");
         }
         assert!(tokens.delete(token.id).await.unwrap());
@@ -233,7 +258,8 @@ mod tests {
         let (_, text) = tokens.create(Scope::Operator, String::new()).await.unwrap();
         let secret = text.reveal_once().rsplit_once('_').unwrap().1.to_owned();
         let stored = store.scan(b"", None, 1_000).await.unwrap();
-        let kept = stored.iter().map(|entry| String::from_utf8_lossy(&entry.value).into_owned()).collect::<String>();
+        let kept =
+            stored.iter().map(|entry| String::from_utf8_lossy(&entry.value).into_owned()).collect::<String>();
         assert!(!kept.contains(&secret), "{kept}");
         let listed = serde_json::to_string(&tokens.list(None, 10).await.unwrap()).unwrap();
         assert!(!listed.contains(&secret) && !listed.contains("sha256"), "{listed}");

@@ -1,5 +1,6 @@
 //! Components made by hand, so that no test needs a wasm toolchain.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
 
 use std::path::Path;
 

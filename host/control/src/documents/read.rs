@@ -48,7 +48,7 @@ pub(super) fn read<T: DeserializeOwned>(part: &Part<'_>) -> Result<T, Mistake> {
 
 fn mistake(part: &Part<'_>, error: &Error) -> Mistake {
     let line = error.location().map_or(part.line, |place| part.before + place.line().max(1));
-    Mistake { line, message: explain(error.without_snippet()) }
+    Mistake { line: Some(line), message: explain(error.without_snippet()) }
 }
 
 fn explain(error: &Error) -> String {
@@ -63,7 +63,12 @@ fn explain(error: &Error) -> String {
         Error::SerdeMissingField { field, .. } => format!("the key `{field}` is missing"),
         Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` is there twice"),
         // The text may quote the file, control characters included.
-        other => DefaultMessageFormatter.format_message(other).escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\""),
+        other => DefaultMessageFormatter
+            .format_message(other)
+            .escape_debug()
+            .to_string()
+            .replace("\\'", "'")
+            .replace("\\\"", "\""),
     }
 }
 

@@ -41,7 +41,10 @@ fn a_file_has_several_documents_of_several_kinds() {
 fn a_typo_is_told_with_file_line_key_and_nearest() {
     let typo = format!("kind: tenant\nname: acme\n---\n{}", CRM.replace("package:", "pakage:"));
     let said = wrong(&typo);
-    assert!(said.starts_with("lead.yaml line 6: unknown key `pakage`, expected one of `name`, `package`"), "{said}");
+    assert!(
+        said.starts_with("lead.yaml line 6: unknown key `pakage`, expected one of `name`, `package`"),
+        "{said}"
+    );
     assert!(said.ends_with("(did you mean `package`?)"), "{said}");
 
     let nested = wrong(&CRM.replace("secret:", "secrte:"));
@@ -81,7 +84,9 @@ fn an_alias_shares_a_block_and_a_bomb_is_refused() {
     let shared = "kind: connection\nname: a\npackage: a/b@1.0.0\nconfig: { one: &x { k: 1 }, two: *x }\n";
     assert_eq!(parse(shared).unwrap().len(), 1);
 
-    let mut bomb = "kind: connection\nname: a\npackage: a/b@1.0.0\nconfig:\n  a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    let mut bomb =
+        "kind: connection\nname: a\npackage: a/b@1.0.0\nconfig:\n  a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+            .to_owned();
     for level in 1..12 {
         let of = level - 1;
         bomb += &format!("  a{level}: &a{level} [{}]\n", vec![format!("*a{of}"); 9].join(", "));
@@ -92,8 +97,12 @@ fn an_alias_shares_a_block_and_a_bomb_is_refused() {
 
 #[test]
 fn depth_and_the_number_of_documents_are_bounded() {
-    let deep = format!("kind: connection\nname: a\npackage: a/b@1.0.0\nconfig: {{ x: {}1{} }}\n", "[".repeat(500), "]".repeat(500));
+    let deep = format!(
+        "kind: connection\nname: a\npackage: a/b@1.0.0\nconfig: {{ x: {}1{} }}\n",
+        "[".repeat(500),
+        "]".repeat(500)
+    );
     wrong(&deep);
     let many = "---\nkind: tenant\nname: a\n".repeat(MAX_DOCUMENTS + 1);
-    assert_eq!(wrong(&many), "lead.yaml line 1: the file has 1001 documents, the limit is 1000: apply it in parts");
+    assert_eq!(wrong(&many), "lead.yaml: the file has 1001 documents, the limit is 1000: apply it in parts");
 }

@@ -1,0 +1,107 @@
+//! Apply: a file of resources, made so as a whole.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use host_model::name::TenantId;
+use host_model::resource::Resource;
+use http::StatusCode;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::Control;
+use crate::caller::Caller;
+use crate::catalog::{Done, Edit, EditError};
+use crate::documents::{Document, MAX_FILE, Mistake, Mistakes, parse};
+use crate::input::{Params, whole};
+use crate::refusal::Refusal;
+use crate::tokens::Scope;
+
+/// The longest file name that is repeated in a message.
+const MAX_FILE_NAME: usize = 200;
+
+/// How to apply.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[into_params(parameter_in = Query)]
+pub(super) struct How {
+    /// Whose resources they are; the token's own tenant if left out.
+    tenant: Option<String>,
+    /// What messages call the file.
+    file: Option<String>,
+    /// Only say what would become of each.
+    #[serde(default)]
+    #[param(value_type = Option<bool>)]
+    dry_run: bool,
+}
+
+/// Applies a YAML file of several documents, all or nothing and in any order.
+#[utoipa::path(post, path = "/apply", tag = "apply", params(How), security(("token" = ["tenant"])),
+    request_body(content = String, content_type = "application/yaml", description = "At most 1 MiB and 1,000 documents"),
+    responses((status = 200, body = [Done])))]
+pub(super) async fn apply(
+    State(control): State<Control>,
+    caller: Caller,
+    Params(how): Params<How>,
+    body: Body,
+) -> Result<Json<Vec<Done>>, Refusal> {
+    let tenant = whose(&control, &caller, how.tenant.as_deref())?;
+    let file = file_name(how.file.as_deref());
+    let documents = documents(&file, whole(body, MAX_FILE).await?.to_vec()).await?;
+    if !caller.is_operator()
+        && let Some(mistakes) = tenants_in(&documents)
+    {
+        let detail = Mistakes { file, mistakes }.to_string();
+        return Err(Refusal::Wrong(StatusCode::FORBIDDEN, "forbidden", detail));
+    }
+    let edit = |document: &Document| Edit::Put(tenant.clone(), Box::new(document.resource.clone()));
+    let edits: Vec<_> = documents.iter().map(edit).collect();
+    match control.catalog.edit(&edits, how.dry_run).await {
+        Ok(done) => {
+            let (by, changed) = (caller.0.id, done.len());
+            tracing::info!(token.id = %by, tenant.id = ?tenant, changed, dry_run = how.dry_run, "applied {file}");
+            Ok(Json(done))
+        }
+        Err(EditError::Objections(objections)) => {
+            let mistakes = objections.into_iter().map(|objection| Mistake {
+                line: objection.edit.and_then(|place| documents.get(place)).map(|document| document.line),
+                message: objection.message,
+            });
+            let mut mistakes: Vec<_> = mistakes.collect();
+            mistakes.sort_by_key(|mistake| mistake.line.unwrap_or(u64::MAX));
+            Err(Refusal::invalid(Mistakes { file, mistakes }.to_string()))
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// The tenant that is meant. The operator's may be made by the file itself.
+fn whose(control: &Control, caller: &Caller, named: Option<&str>) -> Result<Option<TenantId>, Refusal> {
+    match (named, &caller.0.scope) {
+        (Some(name), Scope::Operator) => name.parse().map(Some).map_err(|_| Refusal::Absent),
+        (Some(name), Scope::Tenant { .. }) => Ok(Some(caller.clone().tenant(control, name)?.id)),
+        (None, Scope::Tenant { tenant }) => Ok(Some(tenant.clone())),
+        (None, Scope::Operator) => Ok(None),
+    }
+}
+
+async fn documents(file: &str, bytes: Vec<u8>) -> Result<Vec<Document>, Refusal> {
+    let text = String::from_utf8(bytes).map_err(|_| Refusal::bad_request(format!("{file} is not UTF-8")))?;
+    // Milliseconds for the largest file, which is too long between two awaits.
+    let parsed = tokio::task::spawn_blocking(move || parse(&text)).await;
+    let parsed = parsed.map_err(|error| Refusal::Internal(error.into()))?;
+    parsed.map_err(|mistakes| Refusal::invalid(Mistakes { file: file.to_owned(), mistakes }.to_string()))
+}
+
+fn tenants_in(documents: &[Document]) -> Option<Vec<Mistake>> {
+    let message = "`kind: tenant` takes an operator's token";
+    let tenants = documents.iter().filter(|document| matches!(document.resource, Resource::Tenant(_)));
+    let mistakes: Vec<_> =
+        tenants.map(|document| Mistake { line: Some(document.line), message: message.to_owned() }).collect();
+    (!mistakes.is_empty()).then_some(mistakes)
+}
+
+fn file_name(file: Option<&str>) -> String {
+    let name = file.unwrap_or("the file").chars().filter(|letter| !letter.is_control());
+    name.take(MAX_FILE_NAME).collect()
+}

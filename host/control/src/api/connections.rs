@@ -1,0 +1,63 @@
+//! Connections: connectors set up for a tenant.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use host_model::name::ConnectionName;
+use host_model::resource::ConnectionSpec;
+use serde_json::Value;
+
+use super::resources::{self, Deleted};
+use crate::Control;
+use crate::caller::InTenant;
+use crate::catalog::Done;
+use crate::input::{Named, Page, Params};
+use crate::refusal::Refusal;
+
+/// A tenant's connections, in order of their names.
+#[utoipa::path(get, path = "/tenants/{tenant}/connections", tag = "connections",
+    params(("tenant" = String, Path), Page), security(("token" = ["tenant"])),
+    responses((status = 200, body = [Object])))]
+pub(super) async fn list_connections(
+    tenant: InTenant,
+    Params(page): Params<Page>,
+) -> Result<Response, Refusal> {
+    resources::list::<ConnectionSpec>(&tenant, &page)
+}
+
+/// A connection as it was written; with `error` if it cannot be used.
+#[utoipa::path(get, path = "/tenants/{tenant}/connections/{name}", tag = "connections",
+    params(("tenant" = String, Path), ("name" = String, Path)), security(("token" = ["tenant"])),
+    responses((status = 200, body = Object)))]
+pub(super) async fn get_connection(
+    tenant: InTenant,
+    Named(name): Named<ConnectionName>,
+) -> Result<Json<Value>, Refusal> {
+    resources::get::<ConnectionSpec>(&tenant, &name)
+}
+
+/// Writes a connection, over an earlier one of the name.
+#[utoipa::path(put, path = "/tenants/{tenant}/connections/{name}", tag = "connections",
+    params(("tenant" = String, Path), ("name" = String, Path)), request_body = Object,
+    security(("token" = ["tenant"])), responses((status = 200, body = Done), (status = 201, body = Done)))]
+pub(super) async fn put_connection(
+    State(control): State<Control>,
+    tenant: InTenant,
+    Named(name): Named<ConnectionName>,
+    body: Body,
+) -> Result<Response, Refusal> {
+    resources::put::<ConnectionSpec>(&control, tenant, name, body).await
+}
+
+/// Deletes a connection, unless a workflow uses it.
+#[utoipa::path(delete, path = "/tenants/{tenant}/connections/{name}", tag = "connections",
+    params(("tenant" = String, Path), ("name" = String, Path)),
+    security(("token" = ["tenant"])), responses((status = 200, body = Deleted)))]
+pub(super) async fn delete_connection(
+    State(control): State<Control>,
+    tenant: InTenant,
+    Named(name): Named<ConnectionName>,
+) -> Result<Json<Deleted>, Refusal> {
+    resources::delete::<ConnectionSpec>(&control, tenant, name).await
+}

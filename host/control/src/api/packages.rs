@@ -1,0 +1,118 @@
+//! Packages: published by the operator, for every tenant to set up.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use host_model::manifest::{Manifest, World};
+use host_model::name::PackageRef;
+use http::StatusCode;
+use registry::{MAX_PACKAGE, Record, Registry};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::resources::paged;
+use crate::Control;
+use crate::caller::{Caller, Operator};
+use crate::input::{Page, Params, whole};
+use crate::refusal::Refusal;
+
+/// A package in the registry.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Listed {
+    /// `namespace/name@1.2.3`.
+    #[schema(value_type = String)]
+    package: PackageRef,
+    /// Its content.
+    digest: String,
+    /// `connector`, `workflow` or `http-proxy`.
+    #[schema(value_type = String)]
+    world: World,
+    /// One line for people.
+    summary: String,
+    /// Bytes of its content.
+    size: usize,
+    /// The id of the token that published it.
+    published_by: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    published_at: host_model::clock::Timestamp,
+    /// All that it says of itself; not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    manifest: Option<Manifest>,
+}
+
+/// A package that was published.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Published {
+    #[schema(value_type = String)]
+    package: PackageRef,
+    digest: String,
+    /// `false`: the same bytes were there already.
+    created: bool,
+}
+
+/// The packages, in order of their names.
+#[utoipa::path(get, path = "/packages", tag = "packages", params(Page), security(("token" = ["any"])),
+    responses((status = 200, body = [Listed])))]
+pub(super) async fn list_packages(
+    State(control): State<Control>,
+    _: Caller,
+    Params(page): Params<Page>,
+) -> Result<Response, Refusal> {
+    let limit = page.limit();
+    let records = control.registry.list(page.after::<PackageRef>()?.as_ref(), limit).await?;
+    let last = records.last().map(|record| record.package.to_string());
+    let mut listed = Vec::new();
+    for record in records {
+        listed.extend(show(&control.registry, record, false).await?);
+    }
+    Ok(paged(listed, limit, last))
+}
+
+/// One version of a package.
+#[utoipa::path(get, path = "/packages/{namespace}/{name}/{version}", tag = "packages",
+    params(("namespace" = String, Path), ("name" = String, Path), ("version" = String, Path)),
+    security(("token" = ["any"])), responses((status = 200, body = Listed)))]
+pub(super) async fn get_package(
+    State(control): State<Control>,
+    _: Caller,
+    Path((namespace, name, version)): Path<(String, String, String)>,
+) -> Result<Json<Listed>, Refusal> {
+    let package: PackageRef = format!("{namespace}/{name}@{version}").parse().map_err(|_| Refusal::Absent)?;
+    let record = control.registry.record(&package).await?.ok_or(Refusal::Absent)?;
+    show(&control.registry, record, true).await?.map(Json).ok_or(Refusal::Absent)
+}
+
+/// Publishes a component. Name and version are those of the manifest inside it.
+#[utoipa::path(post, path = "/packages", tag = "packages", security(("token" = ["operator"])),
+    request_body(content = Vec<u8>, content_type = "application/wasm", description = "A component of at most 32 MiB"),
+    responses((status = 201, body = Published), (status = 200, description = "The same bytes were there already", body = Published)))]
+pub(super) async fn publish_package(
+    State(control): State<Control>,
+    Operator(Caller(by)): Operator,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let bytes = whole(body, MAX_PACKAGE).await?;
+    let registry::Published { package, digest, created } =
+        control.registry.publish(bytes, &by.id.to_string()).await?;
+    tracing::info!(token.id = %by.id, %package, %digest, created, "published {package}");
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(Published { package, digest: digest.to_string(), created })).into_response())
+}
+
+async fn show(registry: &Registry, record: Record, whole: bool) -> Result<Option<Listed>, Refusal> {
+    let Some(package) = registry.get(&record.package).await? else { return Ok(None) };
+    Ok(Some(Listed {
+        package: record.package,
+        digest: record.digest.to_string(),
+        world: package.manifest.world,
+        summary: package.manifest.summary.clone(),
+        size: record.size,
+        published_by: record.published_by,
+        published_at: record.published_at,
+        manifest: whole.then(|| (*package.manifest).clone()),
+    }))
+}

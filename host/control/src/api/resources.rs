@@ -1,0 +1,151 @@
+//! What connections, workflows and schedules have in common.
+
+use std::fmt::Display;
+use std::ops::Bound::{Excluded, Unbounded};
+
+use axum::Json;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::LINK;
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use crate::Control;
+use crate::caller::{Caller, InTenant};
+use crate::catalog::{Action, Done, Edit, EditError, Kept, Tenanted};
+use crate::input::{Page, json};
+use crate::refusal::Refusal;
+
+/// Something that is gone now.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Deleted {
+    kind: &'static str,
+    name: String,
+    /// `deleted`.
+    action: &'static str,
+}
+
+impl Deleted {
+    pub(super) fn new(kind: &'static str, name: &impl Display) -> Self {
+        Self { kind, name: name.to_string(), action: "deleted" }
+    }
+}
+
+/// A page as a JSON array; a full one says in its `Link` header where the next is.
+pub(super) fn paged<T: Serialize>(items: Vec<T>, limit: usize, last: Option<String>) -> Response {
+    let full = items.len() >= limit;
+    let mut response = Json(items).into_response();
+    if let Some(last) = last.filter(|_| full) {
+        let after: String = url::form_urlencoded::byte_serialize(last.as_bytes()).collect();
+        let next = HeaderValue::try_from(format!("<?after={after}&limit={limit}>; rel=\"next\""));
+        response.headers_mut().extend(next.ok().map(|next| (LINK, next)));
+    }
+    response
+}
+
+pub(super) fn list<T: Tenanted>(tenant: &InTenant, page: &Page) -> Result<Response, Refusal> {
+    let after = page.after::<T::Name>()?;
+    let from = after.as_ref().map_or(Unbounded, Excluded);
+    let all = T::of(&tenant.tenant.written);
+    let items: Vec<_> = all
+        .range((from, Unbounded))
+        .take(page.limit())
+        .map(|(name, kept)| (name.to_string(), kept))
+        .collect();
+    let last = items.last().map(|(name, _)| name.clone());
+    let shown = items.into_iter().map(|(name, kept)| show(tenant, &name, kept)).collect();
+    Ok(paged::<Value>(shown, page.limit(), last))
+}
+
+pub(super) fn get<T: Tenanted>(tenant: &InTenant, name: &T::Name) -> Result<Json<Value>, Refusal> {
+    let kept = T::of(&tenant.tenant.written).get(name).ok_or(Refusal::Absent)?;
+    Ok(Json(show(tenant, &name.to_string(), kept)))
+}
+
+pub(super) async fn put<T: Tenanted>(
+    control: &Control,
+    tenant: InTenant,
+    name: T::Name,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let spec: T = without_kind(body, T::KIND).await?;
+    if *spec.name() != name {
+        return Err(Refusal::invalid(format!(
+            "the body's name is `{}`, the path's is `{name}`",
+            spec.name()
+        )));
+    }
+    let edit = Edit::Put(Some(tenant.id.clone()), Box::new(spec.into_resource()));
+    let done = change(control, &tenant.caller, Some(&tenant.id), edit).await?;
+    Ok(put_answer(done))
+}
+
+pub(super) async fn delete<T: Tenanted>(
+    control: &Control,
+    tenant: InTenant,
+    name: T::Name,
+) -> Result<Json<Deleted>, Refusal> {
+    let edit = Edit::Delete(tenant.id.clone(), (T::KIND, name.to_string()));
+    change(control, &tenant.caller, Some(&tenant.id), edit).await?;
+    Ok(Json(Deleted::new(T::KIND, &name)))
+}
+
+/// A body as GET gives it: the spec, and perhaps its `kind`.
+pub(super) async fn without_kind<T: serde::de::DeserializeOwned>(
+    body: Body,
+    kind: &str,
+) -> Result<T, Refusal> {
+    let mut fields: Map<String, Value> = json(body).await?;
+    match fields.remove("kind") {
+        Some(said) if said != kind => {
+            return Err(Refusal::invalid(format!("this takes `kind: {kind}`, not {said}")));
+        }
+        _ => {}
+    }
+    serde_json::from_value(Value::Object(fields))
+        .map_err(|error| Refusal::invalid(host_model::suggest::explain_unknown(&error.to_string())))
+}
+
+/// Makes one change, and says in the log who did.
+pub(super) async fn change(
+    control: &Control,
+    Caller(by): &Caller,
+    tenant: Option<&host_model::name::TenantId>,
+    edit: Edit,
+) -> Result<Vec<Done>, Refusal> {
+    let deletes = !matches!(edit, Edit::Put(..));
+    let done = control.catalog.edit(&[edit], false).await.map_err(|error| match error {
+        EditError::Objections(_) if deletes => match Refusal::from(error) {
+            Refusal::Wrong(_, _, detail) => Refusal::Wrong(StatusCode::CONFLICT, "in-use", detail),
+            other => other,
+        },
+        other => other.into(),
+    })?;
+    let owner = tenant.map(ToString::to_string);
+    for Done { kind, name, action } in &done {
+        tracing::info!(token.id = %by.id, tenant.id = owner, kind, name, ?action, "{kind} `{name}`: {action:?}");
+    }
+    Ok(done)
+}
+
+pub(super) fn put_answer(done: Vec<Done>) -> Response {
+    let created = done.iter().any(|done| done.action == Action::Created);
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    (status, Json(done.into_iter().next())).into_response()
+}
+
+/// A resource as it was written, with its kind, and with what is wrong with it if anything is.
+fn show<T: Tenanted>(tenant: &InTenant, name: &str, kept: &Kept<T>) -> Value {
+    let mut shown = json!({ "kind": T::KIND, "name": name });
+    let spec = kept.as_ref().ok().and_then(|spec| serde_json::to_value(spec).ok());
+    if let (Value::Object(shown), Some(Value::Object(spec))) = (&mut shown, spec) {
+        shown.extend(spec);
+    }
+    let error = tenant.tenant.resolved.errors.get(&(T::KIND, name.to_owned()));
+    if let (Value::Object(shown), Some(error)) = (&mut shown, error) {
+        shown.insert("error".to_owned(), Value::String(error.clone()));
+    }
+    shown
+}

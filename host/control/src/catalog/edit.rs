@@ -1,0 +1,281 @@
+//! Changes: checked together against everything else, made together or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use host_model::name::TenantId;
+use host_model::resource::{ConnectionSpec, Resource, ScheduleSpec, TenantSpec, WorkflowSpec};
+use host_store::{Commit, MAX_VALUE, StoreError};
+use registry::ReadError;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::resolve::Id;
+use super::stored::{Tenanted, Written, resource_key, retired_key, tenant_key};
+
+/// One change that somebody asks for.
+#[derive(Clone, Debug)]
+pub(crate) enum Edit {
+    /// Writes a resource. A tenant's resources need their tenant.
+    Put(Option<TenantId>, Box<Resource>),
+    /// Deletes a tenant, which must have nothing.
+    DeleteTenant(TenantId),
+    /// Deletes a tenant's resource, by kind and name.
+    Delete(TenantId, Id),
+}
+
+impl Edit {
+    /// Whose things it changes.
+    pub(crate) fn tenant(&self) -> Option<&TenantId> {
+        match self {
+            Self::Put(tenant, resource) => match &**resource {
+                Resource::Tenant(spec) => Some(&spec.name),
+                _ => tenant.as_ref(),
+            },
+            Self::DeleteTenant(tenant) | Self::Delete(tenant, _) => Some(tenant),
+        }
+    }
+}
+
+/// What became, or would become, of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// It was not there.
+    Created,
+    /// It was there and is different now.
+    Updated,
+    /// It was there, the same.
+    Unchanged,
+    /// It is gone.
+    Deleted,
+}
+
+/// What became of one resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Done {
+    /// `tenant`, `connection`, `workflow` or `schedule`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// What became of it.
+    pub action: Action,
+}
+
+/// Something that keeps a change from being made: which edit, by its place,
+/// unless it is about a resource that the change would break.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Objection {
+    pub(crate) edit: Option<usize>,
+    pub(crate) message: String,
+}
+
+/// Why a change was not made. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EditError {
+    #[error("the change does not fit: {}", .0.iter().map(|it| it.message.as_str()).collect::<Vec<_>>().join("; "))]
+    Objections(Vec<Objection>),
+    #[error("there is no such thing")]
+    Absent,
+    #[error("others keep changing the same things: try again")]
+    Contended,
+    #[error("cannot change the catalog")]
+    Store(#[from] StoreError),
+    #[error("cannot change the catalog")]
+    Registry(#[from] ReadError),
+}
+
+/// What edits make of the catalog, before anything is checked against the packages.
+#[derive(Default)]
+pub(crate) struct Plan {
+    pub(crate) commit: Commit,
+    pub(crate) done: Vec<Done>,
+    /// The edits' resources, to tell whose mistake an error is.
+    pub(crate) of: BTreeMap<(TenantId, Id), usize>,
+    pub(crate) touched: BTreeSet<TenantId>,
+    pub(crate) objections: Vec<Objection>,
+}
+
+impl Plan {
+    /// Applies the edits to `tenants` in memory, tenants first so that a file
+    /// may make one after its resources.
+    pub(crate) fn make(edits: &[Edit], tenants: &mut BTreeMap<TenantId, Written>) -> Result<Self, EditError> {
+        let mut plan = Self::default();
+        let mut done = BTreeMap::new();
+        let tenants_first = edits.iter().enumerate().partition::<Vec<_>, _>(
+            |(_, edit)| matches!(edit, Edit::Put(_, resource) if matches!(**resource, Resource::Tenant(_))),
+        );
+        for (place, edit) in tenants_first.0.into_iter().chain(tenants_first.1) {
+            if let Some(outcome) = plan.apply(place, edit, tenants)? {
+                done.insert(place, outcome);
+            }
+        }
+        plan.done = done.into_values().collect();
+        Ok(plan)
+    }
+
+    /// Whether there is anything to commit.
+    pub(crate) fn changes(&self) -> bool {
+        !self.commit.put.is_empty() || !self.commit.delete.is_empty()
+    }
+
+    fn apply(
+        &mut self,
+        place: usize,
+        edit: &Edit,
+        tenants: &mut BTreeMap<TenantId, Written>,
+    ) -> Result<Option<Done>, EditError> {
+        match edit {
+            Edit::Put(tenant, resource) => match (&**resource, tenant) {
+                (Resource::Tenant(spec), _) => Ok(self.put_tenant(place, spec, tenants)),
+                (Resource::Connection(spec), Some(tenant)) => Ok(self.put(place, tenant, spec, tenants)),
+                (Resource::Workflow(spec), Some(tenant)) => Ok(self.put(place, tenant, spec, tenants)),
+                (Resource::Schedule(spec), Some(tenant)) => Ok(self.put(place, tenant, spec, tenants)),
+                (_, None) => {
+                    self.object(place, "whose is it? Name the tenant (`tenant=` in the query, `--tenant`)");
+                    Ok(None)
+                }
+            },
+            Edit::DeleteTenant(tenant) => self.delete_tenant(place, tenant, tenants),
+            Edit::Delete(tenant, (kind, name)) => match *kind {
+                ConnectionSpec::KIND => self.delete::<ConnectionSpec>(tenant, name, tenants),
+                WorkflowSpec::KIND => self.delete::<WorkflowSpec>(tenant, name, tenants),
+                _ => self.delete::<ScheduleSpec>(tenant, name, tenants),
+            }
+            .map(Some),
+        }
+    }
+
+    fn put<T: Tenanted>(
+        &mut self,
+        place: usize,
+        tenant: &TenantId,
+        spec: &T,
+        tenants: &mut BTreeMap<TenantId, Written>,
+    ) -> Option<Done> {
+        let Some(written) = tenants.get_mut(tenant) else {
+            self.object(place, format!("tenant `{tenant}` does not exist"));
+            return None;
+        };
+        let name = spec.name().clone();
+        let key = resource_key::<T>(tenant, &name);
+        self.claim(place, tenant, T::KIND, &name)?;
+        let before = T::of_mut(written).insert(name.clone(), Ok(spec.clone()));
+        let action = match before {
+            None => Action::Created,
+            Some(Ok(before)) if before == *spec => Action::Unchanged,
+            Some(_) => Action::Updated,
+        };
+        self.write(place, key.into(), action, spec)?;
+        Some(Done { kind: T::KIND, name: name.to_string(), action })
+    }
+
+    fn put_tenant(
+        &mut self,
+        place: usize,
+        spec: &TenantSpec,
+        tenants: &mut BTreeMap<TenantId, Written>,
+    ) -> Option<Done> {
+        let id = &spec.name;
+        self.claim(place, id, "tenant", id)?;
+        let action = match tenants.get_mut(id) {
+            Some(written) if written.spec == *spec => Action::Unchanged,
+            Some(written) => {
+                written.spec = spec.clone();
+                Action::Updated
+            }
+            None => {
+                let (connections, workflows, schedules) = Default::default();
+                let written = Written { spec: spec.clone(), connections, workflows, schedules };
+                tenants.insert(id.clone(), written);
+                self.commit.require.push(host_store::Require::Absent(retired_key(id).into()));
+                Action::Created
+            }
+        };
+        self.write(place, tenant_key(id).into(), action, spec)?;
+        Some(Done { kind: "tenant", name: id.to_string(), action })
+    }
+
+    fn delete<T: Tenanted>(
+        &mut self,
+        tenant: &TenantId,
+        name: &str,
+        tenants: &mut BTreeMap<TenantId, Written>,
+    ) -> Result<Done, EditError> {
+        let written = tenants.get_mut(tenant).ok_or(EditError::Absent)?;
+        let name: T::Name = name.parse().map_err(|_| EditError::Absent)?;
+        // One that cannot be read any more can still be deleted.
+        let _ = T::of_mut(written).remove(&name).ok_or(EditError::Absent)?;
+        self.commit.delete.push(resource_key::<T>(tenant, &name).into());
+        self.touched.insert(tenant.clone());
+        Ok(Done { kind: T::KIND, name: name.to_string(), action: Action::Deleted })
+    }
+
+    fn delete_tenant(
+        &mut self,
+        place: usize,
+        tenant: &TenantId,
+        tenants: &mut BTreeMap<TenantId, Written>,
+    ) -> Result<Option<Done>, EditError> {
+        let written = tenants.get(tenant).ok_or(EditError::Absent)?;
+        let left = [
+            (written.connections.len(), "connections"),
+            (written.workflows.len(), "workflows"),
+            (written.schedules.len(), "schedules"),
+        ];
+        let left: Vec<_> = left
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        if !left.is_empty() {
+            self.object(place, format!("tenant `{tenant}` still has {}: delete them first", left.join(", ")));
+            return Ok(None);
+        }
+        tenants.remove(tenant);
+        self.touched.insert(tenant.clone());
+        self.commit.delete.push(tenant_key(tenant).into());
+        self.commit.put.push((retired_key(tenant).into(), bytes::Bytes::new()));
+        Ok(Some(Done { kind: "tenant", name: tenant.to_string(), action: Action::Deleted }))
+    }
+
+    /// Remembers whose edit a resource is; two edits of one resource in one change are a mistake.
+    fn claim(
+        &mut self,
+        place: usize,
+        tenant: &TenantId,
+        kind: &'static str,
+        name: &dyn fmt::Display,
+    ) -> Option<()> {
+        self.touched.insert(tenant.clone());
+        let id = (tenant.clone(), (kind, name.to_string()));
+        if self.of.insert(id, place).is_some() {
+            self.object(place, format!("{kind} `{name}` is there twice"));
+            return None;
+        }
+        Some(())
+    }
+
+    fn write(
+        &mut self,
+        place: usize,
+        key: bytes::Bytes,
+        action: Action,
+        spec: &impl Serialize,
+    ) -> Option<()> {
+        let value = serde_json::to_vec(spec).unwrap_or_default();
+        if value.is_empty() || value.len() > MAX_VALUE {
+            self.object(place, format!("it has {} bytes as JSON, the limit is {MAX_VALUE}", value.len()));
+            return None;
+        }
+        if action != Action::Unchanged {
+            self.commit.put.push((key, value.into()));
+        }
+        Some(())
+    }
+
+    fn object(&mut self, edit: usize, message: impl Into<String>) {
+        self.objections.push(Objection { edit: Some(edit), message: message.into() });
+    }
+}

@@ -1,0 +1,284 @@
+//! The catalog: what tenants have set up, kept durably, and as the host uses it.
+//!
+//! Takes edits, gives what routing and schedules need through an [`Outlet`].
+//!
+//! Invariants
+//! - A change is checked against everything else of its tenant, and made whole
+//!   or not at all, also when two hosts change at once.
+//! - When a change returns, this host already serves it.
+//! - A kept resource that no longer fits is left out with its error; the host
+//!   goes on with the others.
+
+mod edit;
+mod resolve;
+mod stored;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use host_model::name::{PackageRef, TenantId};
+use host_model::resource::{Connection, TenantSpec};
+use host_routing::Snapshot;
+use host_schedules::Schedule;
+use host_store::{Commit, Require, Store, StoreError, Version};
+use registry::{ReadError, Registry};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+pub use self::edit::{Action, Done};
+pub(crate) use self::edit::{Edit, EditError, Objection, Plan};
+pub use self::resolve::Ceilings;
+pub(crate) use self::resolve::nearest_outbound;
+use self::resolve::{Packages, Resolved, packages_of, resolve};
+pub(crate) use self::stored::{Kept, Tenanted, Written};
+use self::stored::{generation, generation_key};
+
+/// How often a change that another host's change overtook is checked again.
+const ATTEMPTS: usize = 20;
+/// How long to wait before a store that failed is read again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Where the catalog puts what it holds, whole, whenever it changed.
+pub trait Outlet: Send + Sync + 'static {
+    /// Serve this from now on.
+    fn replace(&self, routes: Snapshot, schedules: Vec<Schedule>);
+}
+
+/// Why the catalog could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The store failed.
+    #[error("cannot read the catalog")]
+    Store(#[from] StoreError),
+    /// The registry failed.
+    #[error("cannot read the packages that the catalog names")]
+    Registry(#[from] ReadError),
+}
+
+/// What a tenant wrote, and what the host made of it.
+#[derive(Clone)]
+pub(crate) struct Tenant {
+    pub(crate) written: Written,
+    pub(crate) resolved: Resolved,
+}
+
+type Tenants = BTreeMap<TenantId, Arc<Tenant>>;
+
+struct Held {
+    generation: Version,
+    tenants: Tenants,
+}
+
+/// What all tenants have set up.
+pub struct Catalog {
+    store: Arc<dyn Store>,
+    registry: Registry,
+    ceilings: Ceilings,
+    outlet: Box<dyn Outlet>,
+    held: ArcSwap<Held>,
+    /// One change or reading at a time in this host; other hosts are kept
+    /// apart by the generation.
+    turn: Mutex<()>,
+}
+
+impl Catalog {
+    /// Reads everything and puts it into the outlet.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        registry: Registry,
+        ceilings: Ceilings,
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Arc<Self>, LoadError> {
+        let nothing = Held { generation: 0, tenants: Tenants::new() };
+        let (held, turn) = (ArcSwap::from_pointee(nothing), Mutex::new(()));
+        let catalog = Self { store, registry, ceilings, outlet, held, turn };
+        catalog.reload(true).await?;
+        Ok(Arc::new(catalog))
+    }
+
+    /// Takes over what other hosts change, until `stop`.
+    pub async fn follow(&self, stop: CancellationToken) {
+        let mut bell = self.store.watch(&generation_key());
+        loop {
+            if let Err(error) = self.reload(false).await {
+                tracing::warn!(%error, cause = ?error, "the catalog stays as it is until the store answers");
+                if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+                    return;
+                }
+                continue;
+            }
+            match stop.run_until_cancelled(bell.rung()).await {
+                Some(true) => {}
+                Some(false) | None => return,
+            }
+        }
+    }
+
+    /// A tenant, as this host serves it now.
+    pub(crate) fn tenant(&self, tenant: &TenantId) -> Option<Arc<Tenant>> {
+        self.held.load().tenants.get(tenant).cloned()
+    }
+
+    /// All tenants, in order of their names.
+    pub(crate) fn tenants(&self) -> Vec<TenantSpec> {
+        self.held.load().tenants.values().map(|tenant| tenant.written.spec.clone()).collect()
+    }
+
+    /// Makes the edits, all or none; with `dry_run`, only says what would become of them.
+    pub(crate) async fn edit(&self, edits: &[Edit], dry_run: bool) -> Result<Vec<Done>, EditError> {
+        let _turn = self.turn.lock().await;
+        for _ in 0..ATTEMPTS {
+            if generation(&self.store).await? != self.held.load().generation {
+                self.read(false).await?;
+            }
+            let held = self.held.load_full();
+            let (plan, tenants) = self.plan(edits, &held).await?;
+            if dry_run || !plan.changes() {
+                return Ok(plan.done);
+            }
+            match self.store.commit(next(plan.commit, held.generation)).await {
+                Ok(generation) => {
+                    self.install(Held { generation, tenants });
+                    return Ok(plan.done);
+                }
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(EditError::Contended)
+    }
+
+    /// What the edits make of the catalog; an error if anything does not fit.
+    async fn plan(&self, edits: &[Edit], held: &Held) -> Result<(Plan, Tenants), EditError> {
+        let mut written: BTreeMap<TenantId, Written> = edits
+            .iter()
+            .filter_map(|edit| held.tenants.get(edit.tenant()?))
+            .map(|tenant| (tenant.written.spec.name.clone(), tenant.written.clone()))
+            .collect();
+        let mut plan = Plan::make(edits, &mut written)?;
+        let mut tenants = held.tenants.clone();
+        for id in std::mem::take(&mut plan.touched) {
+            let Some(written) = written.remove(&id) else {
+                tenants.remove(&id);
+                continue;
+            };
+            if !tenants.contains_key(&id) && self.store.get(&stored::retired_key(&id)).await?.is_some() {
+                let message =
+                    format!("tenant `{id}` was deleted, and an id is never given again: choose another");
+                plan.objections.push(Objection { edit: None, message });
+            }
+            let resolved = self.resolve(&written).await?;
+            let before = held.tenants.get(&id).map(|tenant| &tenant.resolved.errors);
+            for (resource, error) in &resolved.errors {
+                let (kind, name) = resource;
+                let edit = plan.of.get(&(id.clone(), resource.clone())).copied();
+                let broken_before = before.is_some_and(|errors| errors.contains_key(resource));
+                let message = match edit {
+                    Some(_) => format!("{kind} `{name}`: {error}"),
+                    None if broken_before => continue,
+                    None => format!("this would break {kind} `{name}`: {error}"),
+                };
+                plan.objections.push(Objection { edit, message });
+            }
+            tenants.insert(id, Arc::new(Tenant { written, resolved }));
+        }
+        if plan.objections.is_empty() {
+            Ok((plan, tenants))
+        } else {
+            Err(EditError::Objections(plan.objections))
+        }
+    }
+
+    async fn reload(&self, always: bool) -> Result<(), LoadError> {
+        let _turn = self.turn.lock().await;
+        self.read(always).await
+    }
+
+    /// Reads everything, unless nothing changed. Whoever calls has the turn.
+    async fn read(&self, always: bool) -> Result<(), LoadError> {
+        if !always && generation(&self.store).await? == self.held.load().generation {
+            return Ok(());
+        }
+        let stored = stored::read(&self.store).await?;
+        let held = self.held.load_full();
+        let mut tenants = Tenants::new();
+        for (id, written) in stored.tenants {
+            let tenant = match held.tenants.get(&id) {
+                Some(same) if same.written == written && same.resolved.errors.is_empty() => Arc::clone(same),
+                before => {
+                    let resolved = self.resolve(&written).await?;
+                    warn_of_new(&id, &resolved, before.map(|before| &before.resolved));
+                    Arc::new(Tenant { written, resolved })
+                }
+            };
+            tenants.insert(id, tenant);
+        }
+        self.install(Held { generation: stored.generation, tenants });
+        Ok(())
+    }
+
+    fn install(&self, held: Held) {
+        let tenants = || held.tenants.values();
+        let specs = tenants().map(|tenant| tenant.written.spec.clone()).collect();
+        let connections = tenants().flat_map(|tenant| tenant.resolved.connections.values());
+        let connections: Vec<Connection> = connections.map(|connection| (**connection).clone()).collect();
+        let workflows = tenants().flat_map(|tenant| tenant.resolved.workflows.iter().cloned()).collect();
+        let schedules = tenants().flat_map(|tenant| tenant.resolved.schedules.iter().cloned()).collect();
+        self.outlet.replace(Snapshot::build(specs, connections, workflows), schedules);
+        self.held.store(Arc::new(held));
+    }
+
+    async fn resolve(&self, written: &Written) -> Result<Resolved, ReadError> {
+        let mut packages = Packages::new();
+        for package in packages_of(written) {
+            let found = match self.registry.get(&package).await {
+                Ok(Some(found)) => Ok(found),
+                Ok(None) => Err(self.not_published(&package).await?),
+                Err(ReadError::Store(error)) => return Err(error.into()),
+                // One damaged package is the trouble of those who use it.
+                Err(error) => Err(error.to_string()),
+            };
+            packages.insert(package, found);
+        }
+        Ok(resolve(written, &packages, &self.ceilings))
+    }
+
+    async fn not_published(&self, package: &PackageRef) -> Result<String, ReadError> {
+        let versions = self.registry.versions(&package.name).await?;
+        let published: Vec<_> = versions.iter().map(|it| it.package.version.to_string()).collect();
+        Ok(match published.as_slice() {
+            [] => format!("package `{package}` is not in the registry: publish it first"),
+            some => format!("package `{package}` is not in the registry, which has {}", some.join(", ")),
+        })
+    }
+}
+
+impl From<LoadError> for EditError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Store(error) => error.into(),
+            LoadError::Registry(error) => error.into(),
+        }
+    }
+}
+
+/// The same commit, if nobody changed anything since this generation.
+fn next(mut commit: Commit, generation: Version) -> Commit {
+    let key = generation_key();
+    commit.require.push(match generation {
+        0 => Require::Absent(key.clone().into()),
+        at => Require::At(key.clone().into(), at),
+    });
+    commit.put(key, "")
+}
+
+fn warn_of_new(tenant: &TenantId, resolved: &Resolved, before: Option<&Resolved>) {
+    for ((kind, name), error) in &resolved.errors {
+        let known = before.and_then(|before| before.errors.get(&(*kind, name.clone())));
+        if known != Some(error) {
+            tracing::warn!(tenant.id = %tenant, kind, name, error, "left out {kind} `{name}`, which no longer fits");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What a tenant wrote, fitted to the packages it names. Pure: the packages
+//! are brought along, so every rule is tested without a store.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use host_model::bounds::Bounds;
+use host_model::manifest::{Direction, Manifest};
+use host_model::name::{ConnectionName, EndpointName, PackageRef, TenantId};
+use host_model::resource::{
+    Connection, ConnectionSpec, Package, ScheduleSpec, Trigger, Workflow, WorkflowSpec,
+};
+use host_model::suggest::nearest;
+use host_schedules::Schedule;
+
+use super::stored::{Tenanted, Written};
+
+/// The most that any call may use: the operator's. Tenants, packages and
+/// connections only lower it.
+#[derive(Clone, Debug)]
+pub struct Ceilings {
+    /// For calls of connectors.
+    pub connection: Bounds,
+    /// For runs of workflows.
+    pub workflow: Bounds,
+}
+
+impl Default for Ceilings {
+    fn default() -> Self {
+        Self { connection: Bounds::default(), workflow: Bounds::for_workflows() }
+    }
+}
+
+/// The packages that resources name; for one that cannot be used, why.
+pub(crate) type Packages = HashMap<PackageRef, Result<Package, String>>;
+
+/// A resource within its tenant: `connection`, `crm`.
+pub(crate) type Id = (&'static str, String);
+
+/// A tenant's resources as used, and what is wrong with the others.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Resolved {
+    pub(crate) connections: BTreeMap<ConnectionName, Arc<Connection>>,
+    pub(crate) workflows: Vec<Workflow>,
+    pub(crate) schedules: Vec<Schedule>,
+    pub(crate) errors: BTreeMap<Id, String>,
+}
+
+/// The packages that a tenant's resources name.
+pub(crate) fn packages_of(written: &Written) -> BTreeSet<PackageRef> {
+    let connections = written.connections.values().flatten().map(|spec| spec.package.clone());
+    connections.chain(written.workflows.values().flatten().map(|spec| spec.package.clone())).collect()
+}
+
+/// Fits everything that a tenant wrote; what does not fit is left out with its error.
+pub(crate) fn resolve(written: &Written, packages: &Packages, ceilings: &Ceilings) -> Resolved {
+    let lowered = Ceilings {
+        connection: ceilings.connection.lowered_by(&written.spec.bounds),
+        workflow: ceilings.workflow.lowered_by(&written.spec.bounds),
+    };
+    let it = Resolving { written, packages, ceilings: lowered, tenant: written.spec.name.clone() };
+    let mut resolved = Resolved::default();
+    for (name, connection) in it.each::<ConnectionSpec, _>(&mut resolved.errors, |spec| it.connection(spec)) {
+        resolved.connections.insert(name, Arc::new(connection));
+    }
+    let workflows = it.each::<WorkflowSpec, _>(&mut resolved.errors, |spec| it.workflow(spec));
+    resolved.workflows = workflows.into_iter().map(|(_, workflow)| workflow).collect();
+    let schedules = it.each::<ScheduleSpec, _>(&mut resolved.errors, |spec| it.schedule(spec));
+    resolved.schedules = schedules.into_iter().map(|(_, schedule)| schedule).collect();
+    resolved
+}
+
+struct Resolving<'a> {
+    written: &'a Written,
+    packages: &'a Packages,
+    ceilings: Ceilings,
+    tenant: TenantId,
+}
+
+impl Resolving<'_> {
+    fn each<T: Tenanted, U>(
+        &self,
+        errors: &mut BTreeMap<Id, String>,
+        fit: impl Fn(T) -> Result<U, String>,
+    ) -> Vec<(T::Name, U)> {
+        let mut fitted = Vec::new();
+        for (name, kept) in T::of(self.written) {
+            match kept.clone().and_then(&fit) {
+                Ok(it) => fitted.push((name.clone(), it)),
+                Err(error) => drop(errors.insert((T::KIND, name.to_string()), error)),
+            }
+        }
+        fitted
+    }
+
+    fn connection(&self, spec: ConnectionSpec) -> Result<Connection, String> {
+        let package = self.package(&spec.package)?;
+        Connection::resolve(self.tenant.clone(), spec, package, &self.ceilings.connection)
+            .map_err(|error| error.to_string())
+    }
+
+    fn workflow(&self, spec: WorkflowSpec) -> Result<Workflow, String> {
+        let package = self.package(&spec.package)?;
+        let workflow = Workflow::resolve(self.tenant.clone(), spec, package, &self.ceilings.workflow)
+            .map_err(|error| error.to_string())?;
+        for (role, connection) in &workflow.roles {
+            let at = format!("roles: {role}");
+            let Some(manifest) = self.manifest_of(&at, connection)? else { continue };
+            let calls = workflow.package.manifest.roles.get(role).map(|role| &role.endpoints);
+            for endpoint in calls.into_iter().flatten() {
+                offers(&manifest, endpoint).map_err(|near| {
+                    format!(
+                        "{at}: connection `{connection}` ({}) offers no outbound endpoint `{endpoint}`{near}",
+                        manifest.package()
+                    )
+                })?;
+            }
+        }
+        for Trigger::Webhook { connection, .. } in &workflow.triggers {
+            let Some(manifest) = self.manifest_of("triggers", connection)? else { continue };
+            if !manifest.endpoints.values().any(|endpoint| endpoint.direction == Direction::Inbound) {
+                return Err(format!(
+                    "triggers: connection `{connection}` ({}) receives nothing: it has no inbound endpoint",
+                    manifest.package()
+                ));
+            }
+        }
+        Ok(workflow)
+    }
+
+    fn schedule(&self, spec: ScheduleSpec) -> Result<Schedule, String> {
+        let workflows = &self.written.workflows;
+        if !workflows.contains_key(&spec.workflow) {
+            let near = hint(nearest(spec.workflow.as_str(), workflows.keys().map(|name| name.as_str())));
+            return Err(format!("workflow `{}` does not exist{near}", spec.workflow));
+        }
+        Schedule::resolve(self.tenant.clone(), spec).map_err(|error| error.to_string())
+    }
+
+    fn package(&self, package: &PackageRef) -> Result<Package, String> {
+        match self.packages.get(package) {
+            Some(known) => known.clone(),
+            None => Err(format!("package `{package}` is not in the registry: publish it first")),
+        }
+    }
+
+    /// The manifest of a connection that must exist. `None` for one that is
+    /// broken itself: that is told once, there.
+    fn manifest_of(&self, at: &str, connection: &ConnectionName) -> Result<Option<Arc<Manifest>>, String> {
+        let connections = &self.written.connections;
+        let Some(kept) = connections.get(connection) else {
+            let near = hint(nearest(connection.as_str(), connections.keys().map(|name| name.as_str())));
+            return Err(format!("{at}: connection `{connection}` does not exist{near}"));
+        };
+        let package = kept.as_ref().ok().and_then(|spec| self.packages.get(&spec.package)?.as_ref().ok());
+        Ok(package.map(|package| Arc::clone(&package.manifest)))
+    }
+}
+
+fn offers(manifest: &Manifest, endpoint: &EndpointName) -> Result<(), String> {
+    if manifest.endpoint(endpoint.as_str(), Direction::Outbound).is_some() {
+        return Ok(());
+    }
+    Err(nearest_outbound(manifest, endpoint.as_str()))
+}
+
+/// "Did you mean", among the outbound endpoints of a connector.
+pub(crate) fn nearest_outbound(manifest: &Manifest, endpoint: &str) -> String {
+    let outbound = manifest.endpoints.iter().filter(|(_, it)| it.direction == Direction::Outbound);
+    hint(nearest(endpoint, outbound.map(|(name, _)| name.as_str())))
+}
+
+fn hint(near: Option<&str>) -> String {
+    near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
+}

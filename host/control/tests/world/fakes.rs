@@ -1,0 +1,128 @@
+//! The rest of the host, as these tests need it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use host_control::ports::{Calls, PortError, RunPage, RunQuery, RunStory, Runs, Secrets};
+use host_model::clock::Timestamp;
+use host_model::effects::BoxFuture;
+use host_model::id::RunId;
+use host_model::name::{EndpointName, SecretName, TenantId};
+use host_model::outcome::{Finished, Outcome, Usage};
+use host_model::resource::Connection;
+use host_model::run::Run;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+
+/// Answers what it is told to, and remembers what it was asked.
+#[derive(Default)]
+pub struct FakeCalls {
+    pub asked: Mutex<Vec<String>>,
+    pub answer: Mutex<Option<Result<Outcome<String>, PortError>>>,
+}
+
+impl FakeCalls {
+    pub fn will(&self, answer: Result<Outcome<String>, PortError>) {
+        *self.answer.lock().unwrap() = Some(answer);
+    }
+
+    fn take(&self, asked: String) -> BoxFuture<'_, Result<Finished<String>, PortError>> {
+        self.asked.lock().unwrap().push(asked);
+        let answer = self.answer.lock().unwrap().clone();
+        let answer = answer.unwrap_or(Ok(Outcome::Answered("{\"id\":7}".to_owned())));
+        let usage = Usage { fuel: 42, ..Usage::default() };
+        Box::pin(async move { answer.map(|outcome| Finished { outcome, usage, log: Vec::new() }) })
+    }
+}
+
+impl Calls for FakeCalls {
+    fn check(&self, it: Arc<Connection>) -> BoxFuture<'_, Result<Finished<String>, PortError>> {
+        self.take(format!("check {} {}", it.tenant, it.name))
+    }
+
+    fn call(
+        &self,
+        it: Arc<Connection>,
+        endpoint: EndpointName,
+        input: String,
+    ) -> BoxFuture<'_, Result<Finished<String>, PortError>> {
+        self.take(format!("call {} {} {endpoint} {input}", it.tenant, it.name))
+    }
+}
+
+/// One run of acme's.
+pub struct FakeRuns;
+
+pub const RUN: &str = "run_00000000000000000000000001";
+
+pub fn run(id: RunId) -> Run {
+    serde_json::from_value(json!({
+        "id": id, "tenant": "acme", "workflow": "intake", "package": "example/intake@0.1.0",
+        "digest": host_model::digest::Digest::of(b""), "started-by": { "by": "manual" }, "status": "succeeded",
+        "input": { "id": "msg_00000000000000000000000001", "source": "/run", "kind": "lead", "subject": null,
+                   "time": Timestamp::UNIX_EPOCH, "data": "{}" },
+        "accepted-at": Timestamp::UNIX_EPOCH, "attempts": 1, "usage": {}, "steps": 0,
+    }))
+    .unwrap()
+}
+
+impl Runs for FakeRuns {
+    fn list<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        query: RunQuery,
+    ) -> BoxFuture<'a, Result<RunPage, PortError>> {
+        let id: RunId = RUN.parse().unwrap();
+        let wanted = query.workflow.is_none_or(|workflow| workflow.as_str() == "intake");
+        let there = tenant.as_str() == "acme" && wanted && query.after.is_none();
+        let next = (query.limit.get() == 1).then_some(id);
+        let runs = if there { vec![run(id)] } else { Vec::new() };
+        Box::pin(async move { Ok(RunPage { next: next.filter(|_| there), runs }) })
+    }
+
+    fn show<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        id: RunId,
+    ) -> BoxFuture<'a, Result<Option<RunStory>, PortError>> {
+        let there = tenant.as_str() == "acme" && id.to_string() == RUN;
+        Box::pin(async move { Ok(there.then(|| RunStory { run: run(id), steps: Vec::new() })) })
+    }
+}
+
+#[derive(Default)]
+pub struct FakeSecrets(Mutex<BTreeMap<(TenantId, SecretName), String>>);
+
+impl Secrets for FakeSecrets {
+    fn set<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        name: &'a SecretName,
+        value: SecretString,
+    ) -> BoxFuture<'a, Result<(), PortError>> {
+        let key = (tenant.clone(), name.clone());
+        self.0.lock().unwrap().insert(key, value.expose_secret().to_owned());
+        Box::pin(async { Ok(()) })
+    }
+
+    fn delete<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        name: &'a SecretName,
+    ) -> BoxFuture<'a, Result<bool, PortError>> {
+        let there = self.0.lock().unwrap().remove(&(tenant.clone(), name.clone())).is_some();
+        Box::pin(async move { Ok(there) })
+    }
+
+    fn names<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<Vec<SecretName>, PortError>> {
+        let names = self
+            .0
+            .lock()
+            .unwrap()
+            .keys()
+            .filter(|(of, _)| of == tenant)
+            .map(|(_, name)| name.clone())
+            .collect();
+        Box::pin(async move { Ok(names) })
+    }
+}

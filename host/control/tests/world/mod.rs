@@ -1,0 +1,195 @@
+//! An API over a store in memory, with two tenants and one setting-up that works.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may panic")]
+
+mod fakes;
+mod made;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use host_control::{Catalog, Ceilings, Control, Outlet, Scope, Tokens, router};
+use host_model::clock::{SimClock, Timestamp};
+use host_routing::{Routes, Snapshot};
+use host_schedules::Schedule;
+use host_store::{Blobs, MemoryStore};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use registry::Registry;
+use serde_json::Value;
+use tower::ServiceExt;
+
+pub use fakes::*;
+pub use made::*;
+
+/// A connection, a workflow and a schedule that fit the packages in [`World::new`].
+pub const LEAD: &str = "\
+kind: workflow
+name: intake
+package: example/intake@0.1.0
+roles: { crm: crm }
+triggers:
+  - webhook: { connection: web-form, message: lead }
+---
+kind: schedule
+name: nightly
+cron: 0 3 * * *
+workflow: intake
+---
+kind: connection
+name: crm
+package: example/crm@0.1.0
+config: { base-url: 'http://127.0.0.1:9101' }
+credentials: { key: { secret: crm-key } }
+grants: { http: ['http://127.0.0.1:9101'] }
+---
+kind: connection
+name: web-form
+package: example/web-form@0.1.0
+";
+
+pub struct World {
+    pub control: Control,
+    pub store: Arc<MemoryStore>,
+    pub blobs: Blobs,
+    pub routes: Arc<Served>,
+    pub calls: Arc<FakeCalls>,
+    pub api: Router,
+    /// Tokens: the operator's, and one of each tenant.
+    pub operator: String,
+    pub acme: String,
+    pub globex: String,
+}
+
+/// What the outlet was given.
+#[derive(Default)]
+pub struct Served {
+    pub routes: Routes,
+    pub schedules: std::sync::Mutex<Vec<Schedule>>,
+}
+
+struct Into(Arc<Served>);
+
+impl Outlet for Into {
+    fn replace(&self, routes: Snapshot, schedules: Vec<Schedule>) {
+        self.0.routes.replace(routes);
+        *self.0.schedules.lock().unwrap() = schedules;
+    }
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    /// The code and detail of a refusal, which must be problem+json.
+    #[track_caller]
+    pub fn refused(&self, status: u16, code: &str) -> String {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["code"], code, "{}", self.text);
+        assert_eq!(problem["status"], status);
+        problem["detail"].as_str().unwrap().to_owned()
+    }
+
+    #[track_caller]
+    pub fn ok(&self) -> Value {
+        assert!(self.status.is_success(), "{} {}", self.status, self.text);
+        if self.text.is_empty() { Value::Null } else { self.json() }
+    }
+}
+
+/// A host's control over this store.
+pub async fn control(store: &Arc<MemoryStore>, blobs: &Blobs) -> (Control, Arc<Served>, Arc<FakeCalls>) {
+    let clock = Arc::new(SimClock::at(Timestamp::UNIX_EPOCH));
+    let registry = Registry::new(store.clone(), blobs.clone(), clock.clone());
+    let (routes, calls) = (Arc::new(Served::default()), Arc::new(FakeCalls::default()));
+    let outlet = Box::new(Into(routes.clone()));
+    let catalog = Catalog::open(store.clone(), registry.clone(), Ceilings::default(), outlet).await.unwrap();
+    let control = Control {
+        tokens: Tokens::new(store.clone(), clock),
+        catalog,
+        registry,
+        calls: calls.clone(),
+        runs: Arc::new(FakeRuns),
+        secrets: Arc::new(FakeSecrets::default()),
+    };
+    (control, routes, calls)
+}
+
+impl World {
+    /// Tenants `acme` and `globex`, three packages, nothing set up.
+    pub async fn new() -> Self {
+        let (store, blobs) = (Arc::new(MemoryStore::new()), Blobs::in_memory());
+        let (control, routes, calls) = control(&store, &blobs).await;
+        let operator = control.tokens.bootstrap().await.unwrap().unwrap().reveal_once().to_owned();
+        for manifest in [CRM, WEB_FORM, INTAKE] {
+            control.registry.publish(package(manifest).into(), "test").await.unwrap();
+        }
+        let api = router(control.clone());
+        let (acme, globex) = (String::new(), String::new());
+        let mut world = Self { control, store, blobs, routes, calls, api, operator, acme, globex };
+        world.apply("kind: tenant\nname: acme\n---\nkind: tenant\nname: globex\n", "").await.ok();
+        world.acme = world.token("acme").await;
+        world.globex = world.token("globex").await;
+        world
+    }
+
+    /// The same, with [`LEAD`] set up for acme.
+    pub async fn with_lead() -> Self {
+        let world = Self::new().await;
+        world.apply(LEAD, "tenant=acme").await.ok();
+        world
+    }
+
+    pub async fn token(&self, tenant: &str) -> String {
+        let scope = Scope::Tenant { tenant: tenant.parse().unwrap() };
+        self.control.tokens.create(scope, String::new()).await.unwrap().1.reveal_once().to_owned()
+    }
+
+    pub async fn send(&self, method: &str, path: &str, token: Option<&str>, body: Body) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("/api/v1{path}"));
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let response: Response = self.api.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        Answer { status: parts.status, headers: parts.headers, text }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, Some(&self.operator), Body::empty()).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send("PUT", path, Some(&self.operator), body.to_string().into()).await
+    }
+
+    pub async fn post(&self, path: &str, body: impl std::convert::Into<Body>) -> Answer {
+        self.send("POST", path, Some(&self.operator), body.into()).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, Some(&self.operator), Body::empty()).await
+    }
+
+    pub async fn apply(&self, yaml: &str, query: &str) -> Answer {
+        self.post(&format!("/apply?file=lead.yaml&{query}"), yaml.to_owned()).await
+    }
+
+    /// Everything that is stored, to see that nothing changed.
+    pub async fn stored(&self) -> Vec<host_store::Entry> {
+        use host_store::Store;
+        self.store.scan(b"", None, 1_000).await.unwrap()
+    }
+}
