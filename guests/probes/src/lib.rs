@@ -5,6 +5,8 @@
 //! and the inbound endpoint `hook`. Probes use the plain contract, so that
 //! they can break it.
 
+pub mod proxy;
+
 pub use serde_json::{Value, json};
 pub use wharf_sdk::bindings::connector::exports::wharf::endpoints::endpoints::{
     Answer, CallRequest, Direction, Draft, Endpoint, InboundRequest, Received,

@@ -3,6 +3,8 @@
 
 mod connector;
 mod manifest;
+#[cfg(test)]
+mod tests;
 mod workflow;
 
 use proc_macro::TokenStream;

@@ -25,7 +25,7 @@ pub(super) fn parse(content_type: &str, body: &[u8]) -> Result<Form, Error> {
             let name =
                 part.name().map(str::to_owned).ok_or_else(|| wrong(&format!("part {seen} has no name")))?;
             let file = part.file_name().is_some();
-            let bytes = part.bytes().await.map_err(|error| after(seen, &error))?;
+            let bytes = part.bytes().await.map_err(|error| wrong(&format!("{error}, in part {seen}")))?;
             if file {
                 continue; // a file is no text field; an empty one is in every form with a file input
             }

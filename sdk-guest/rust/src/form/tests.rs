@@ -92,7 +92,7 @@ fn a_body_that_is_no_multipart_is_refused_with_the_place() {
     for cut in 0..whole.len() - "--\r\n".len() {
         refusal(MULTIPART, &whole.as_bytes()[..cut]);
     }
-    check(&whole.as_bytes()[..whole.len() - 12], "after 2 parts");
+    check(&whole.as_bytes()[..whole.len() - 12], "part 2");
     check(b"name=Ada", "incomplete");
     check(parts(&[("name=\"a\"", "1"), ("nothing", "2")]).as_bytes(), "part 2 has no name");
     let mut bytes = parts(&[("name=\"a\"", "?")]).into_bytes();

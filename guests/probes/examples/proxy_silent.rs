@@ -1,0 +1,6 @@
+//! A web server that takes the request and returns without an answer.
+
+probes::proxy! {
+    name: "proxy-silent",
+    handle: |_, _| {},
+}
