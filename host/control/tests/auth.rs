@@ -161,6 +161,7 @@ async fn a_token_wish_that_does_not_fit_is_refused() {
     for (wish, status, code, want) in [
         (json!({ "tenant": "nobody" }), 422, "invalid", "`nobody` does not exist"),
         (json!({ "tenat": "acme" }), 422, "invalid", "did you mean `tenant`?"),
+        (json!({ "note": "for everything?" }), 422, "invalid", "missing field `tenant`"),
         (json!({ "note": "a\nb", "tenant": null }), 422, "invalid", "one line"),
     ] {
         let detail = world.post("/tokens", wish.to_string()).await.refused(status, code);

@@ -25,6 +25,8 @@ const MAX_NOTE: usize = 200;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct NewToken {
     /// The only tenant that it may name; `null` for an operator's token.
+    // Required: forgetting it must not make a token that may do everything.
+    #[serde(deserialize_with = "Option::deserialize")]
     #[schema(value_type = Option<String>, required)]
     tenant: Option<TenantId>,
     /// For people: who will have it.
