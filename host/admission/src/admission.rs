@@ -76,23 +76,28 @@ impl Admission {
         Self { limits, pools: Arc::default() }
     }
 
-    /// Waits for a place, at most [`Limits::wait`] and with at most
-    /// [`Limits::waiting_per_tenant`] others.
+    /// Admits a routed request: see [`Admission::call`].
     pub async fn admit(&self, routed: Routed) -> Result<Admitted, Refused> {
-        let busy = Refused::Busy { retry_after: self.limits.wait.max(LEAST_RETRY_AFTER) };
-        let places = self.places(routed.concurrency);
-        let seats = self.limits.waiting_per_tenant;
-        let place = match self.pools.ask(&routed.tenant, Lane::Calls, places, seats) {
-            Asked::Placed(place) => place,
-            Asked::Seated(mut seat) => match tokio::time::timeout(self.limits.wait, seat.place()).await {
-                Ok(Some(place)) => place,
-                Ok(None) => return Err(Refused::Draining),
-                Err(_) => return Err(busy),
-            },
-            Asked::Full => return Err(busy),
-            Asked::Draining => return Err(Refused::Draining),
-        };
+        let place = self.call(&routed.tenant, routed.concurrency).await?;
         Ok(Admitted { routed, place })
+    }
+
+    /// A place for one call. Waits at most [`Limits::wait`] and with at most
+    /// [`Limits::waiting_per_tenant`] others.
+    pub async fn call(&self, tenant: &TenantId, concurrency: Option<NonZeroU32>) -> Result<Place, Refused> {
+        let busy = Refused::Busy { retry_after: self.limits.wait.max(LEAST_RETRY_AFTER) };
+        let places = self.places(concurrency);
+        let seats = self.limits.waiting_per_tenant;
+        match self.pools.ask(tenant, Lane::Calls, places, seats) {
+            Asked::Placed(place) => Ok(place),
+            Asked::Seated(mut seat) => match tokio::time::timeout(self.limits.wait, seat.place()).await {
+                Ok(Some(place)) => Ok(place),
+                Ok(None) => Err(Refused::Draining),
+                Err(_) => Err(busy),
+            },
+            Asked::Full => Err(busy),
+            Asked::Draining => Err(Refused::Draining),
+        }
     }
 
     /// Waits for a place for an accepted run, as long as it takes. Runs have as

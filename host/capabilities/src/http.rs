@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use host_egress::{EgressError, SendLimits};
+use host_egress::{Body, EgressError, ExchangeInfo, SendLimits, Sent, empty_body, full_body, parse_url};
+use host_model::outcome::Level;
 use http::{HeaderName, HeaderValue, Method};
 
 use crate::Call;
@@ -30,11 +31,13 @@ impl outgoing::Host for Call {
         };
         let request = match build(request) {
             Ok(request) => request,
-            Err(why) => return Ok(Err(outgoing::Error::InvalidRequest(why))),
+            Err(error) => return Ok(Err(error.into())),
         };
         let egress = Arc::clone(&self.host.egress);
-        match egress.send_buffered(&connection, request, limits).await {
-            Ok((response, _exchange)) => {
+        let Sent { answer, exchange } = egress.send_buffered(&connection, request, limits).await;
+        self.note(&exchange.info());
+        match answer {
+            Ok(response) => {
                 let (head, body) = response.into_parts();
                 let headers: Vec<Header> = head
                     .headers
@@ -49,23 +52,36 @@ impl outgoing::Host for Call {
     }
 }
 
+impl Call {
+    /// Leaves a line about an exchange in the call's log, whatever came of it.
+    fn note(&mut self, exchange: &ExchangeInfo) {
+        let ExchangeInfo { method, origin, path, status, micros, .. } = exchange;
+        let origin = origin.as_ref().map(ToString::to_string).unwrap_or_default();
+        let status = status.map_or_else(|| "no answer".to_owned(), |status| status.as_u16().to_string());
+        let line = self.line(Level::Debug, &format!("{method} {origin}{path}: {status} in {micros} us"));
+        self.log.push(line);
+    }
+}
+
 fn size(headers: &[Header]) -> usize {
     headers.iter().map(|header| header.name.len() + header.value.len()).sum()
 }
 
-fn build(request: outgoing::Request) -> Result<http::Request<Bytes>, String> {
+fn build(request: outgoing::Request) -> Result<http::Request<Body>, EgressError> {
+    let wrong = EgressError::InvalidRequest;
     let method = Method::from_bytes(request.method.as_bytes())
-        .map_err(|_| format!("`{}` is not a method", request.method.escape_debug()))?;
-    let mut built = http::Request::builder()
-        .method(method)
-        .uri(request.url.as_str())
-        .body(request.body.map(Bytes::from).unwrap_or_default())
-        .map_err(|_| format!("`{}` is not a URL", request.url.escape_debug()))?;
+        .map_err(|_| wrong(format!("`{}` is not a method", request.method.escape_debug())))?;
+    let body = request.body.map_or_else(empty_body, |body| full_body(Bytes::from(body)));
+    let mut built = http::Request::new(body);
+    *built.method_mut() = method;
+    *built.uri_mut() = parse_url(&request.url)?;
     for header in request.headers {
-        let name: HeaderName =
-            header.name.parse().map_err(|_| format!("`{}` is not a header name", header.name.escape_debug()))?;
-        let value =
-            HeaderValue::from_bytes(&header.value).map_err(|_| format!("header `{name}` has control characters"))?;
+        let name: HeaderName = header
+            .name
+            .parse()
+            .map_err(|_| wrong(format!("`{}` is not a header name", header.name.escape_debug())))?;
+        let value = HeaderValue::from_bytes(&header.value)
+            .map_err(|_| wrong(format!("header `{name}` has control characters")))?;
         built.headers_mut().append(name, value);
     }
     Ok(built)
@@ -80,7 +96,7 @@ impl From<EgressError> for outgoing::Error {
             EgressError::Timeout => Self::Timeout,
             EgressError::ConnectionFailed(_) => Self::ConnectionFailed(text),
             EgressError::ResponseTooLarge(limit) => Self::ResponseTooLarge(limit),
-            _ => Self::Other(text),
+            EgressError::Other(_) => Self::Other(text),
         }
     }
 }

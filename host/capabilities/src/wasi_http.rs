@@ -27,16 +27,17 @@ impl WasiHttpHooks for Call {
     ) -> Sent {
         let counted = self.meter.host_call(request.uri().path().len()).and_then(|()| self.meter.outbound_call());
         let bounds = self.meter.bounds();
-        let wanted = options.and_then(|options| options.first_byte_timeout);
-        let limits =
-            SendLimits { timeout: wanted.map_or(bounds.wall, |wanted| wanted.min(bounds.wall)), body_bytes: bounds.body_bytes };
+        let first_byte = options.and_then(|options| options.first_byte_timeout).unwrap_or(bounds.wall);
+        let limits = SendLimits { timeout: bounds.wall, body_bytes: bounds.body_bytes };
         let connection = self.connection().cloned();
         let egress = Arc::clone(&self.host.egress);
         Box::new(async move {
             // No trap can be raised here: the meter remembers, and the call ends with that outcome.
             let (Ok(()), Some(connection)) = (counted, connection) else { return Err(Error::HttpRequestDenied) };
             let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
-            let (response, _exchange) = egress.send(&connection, request, limits).await.map_err(wasi_error)?;
+            let sending = tokio::time::timeout(first_byte, egress.send(&connection, request, limits));
+            let sent = sending.await.map_err(|_| Error::ConnectionTimeout)?;
+            let response = sent.answer.map_err(wasi_error)?;
             let response = response.map(|body| body.map_err(|_| Error::ConnectionTerminated).boxed_unsync());
             Ok((response, Box::new(async { Ok(()) }) as Transmitted))
         })
@@ -49,6 +50,6 @@ fn wasi_error(error: EgressError) -> Error {
         EgressError::InvalidRequest(_) => Error::HttpRequestUriInvalid,
         EgressError::Timeout => Error::ConnectionTimeout,
         EgressError::ResponseTooLarge(limit) => Error::HttpResponseBodySize(Some(limit)),
-        _ => Error::ConnectionTerminated,
+        EgressError::ConnectionFailed(_) | EgressError::Other(_) => Error::ConnectionTerminated,
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use host_model::name::ConnectionName;
 use host_model::outcome::{Bound, CallError, Exceeded, Outcome};
 use host_model::problem::{PROBLEM_JSON, Problem};
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -71,6 +72,12 @@ pub enum Refusal {
     /// No more runs can be stored for now.
     #[error("the backlog is full")]
     Full,
+    /// The connector emitted a message that starts no workflow; taking it would lose it.
+    #[error("connection `{connection}` emitted a message that starts no workflow")]
+    NoWorkflow {
+        /// Which connection.
+        connection: ConnectionName,
+    },
     /// The connector said no to the request.
     #[error("the connector declined: {0}")]
     Declined(CallError),
@@ -173,6 +180,12 @@ impl Refusal {
                 S::SERVICE_UNAVAILABLE,
                 "full",
                 "no more runs can be accepted for now: try again later",
+            )
+            .after(DEFAULT_RETRY_AFTER),
+            Self::NoWorkflow { .. } => Told::new(
+                S::SERVICE_UNAVAILABLE,
+                "no-workflow",
+                format!("{self}: give a workflow a trigger for it, then send again"),
             )
             .after(DEFAULT_RETRY_AFTER),
             Self::Declined(error) => declined(error),

@@ -37,7 +37,7 @@ impl Authentic {
 }
 
 impl Artefacts {
-    pub(crate) fn open(engine: &Engine, folder: &Path, key_file: &Path) -> Result<Self, StartError> {
+    pub(crate) fn open(engine: &Engine, folder: &Path) -> Result<Self, StartError> {
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| StartError::Artefacts { path, source }
@@ -45,10 +45,10 @@ impl Artefacts {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let engine = format!("{:016x}", hasher.finish());
-        let folder = folder.join(&engine);
+        let (key_file, folder) = (folder.join("key"), folder.join(&engine));
         fs::create_dir_all(&folder).map_err(at(&folder))?;
         fs::set_permissions(&folder, Permissions::from_mode(0o700)).map_err(at(&folder))?;
-        let key = load_or_create_key(key_file).map_err(at(key_file))?;
+        let key = load_or_create_key(&key_file).map_err(at(&key_file))?;
         Ok(Self { folder, engine, key })
     }
 
@@ -131,7 +131,7 @@ mod tests {
     fn a_poisoned_artefact_is_refused_and_removed() {
         let dir = tempfile::tempdir().unwrap();
         let engine = Engine::default();
-        let artefacts = Artefacts::open(&engine, dir.path(), &dir.path().join("key")).unwrap();
+        let artefacts = Artefacts::open(&engine, dir.path()).unwrap();
         let digest = Digest::of(b"component");
 
         let path = artefacts.keep(&digest, b"machine code").unwrap().path().to_owned();
@@ -149,8 +149,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let engine = Engine::default();
         let digest = Digest::of(b"component");
-        let open = |key| Artefacts::open(&engine, dir.path(), &dir.path().join(key)).unwrap();
-        open("one").keep(&digest, b"machine code").unwrap();
-        assert!(open("two").find(&digest).unwrap().is_none());
+        let open = || Artefacts::open(&engine, dir.path()).unwrap();
+        open().keep(&digest, b"machine code").unwrap();
+        assert!(open().find(&digest).unwrap().is_some());
+        fs::remove_file(dir.path().join("key")).unwrap();
+        assert!(open().find(&digest).unwrap().is_none());
     }
 }

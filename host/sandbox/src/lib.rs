@@ -36,9 +36,14 @@ use host_model::resource::Package;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-pub use engine::{Allocation, EngineSettings};
+pub use engine::{Allocation, EngineSettings, probe};
 pub use prepare::PrepareError;
 pub use proxy::StreamedAnswer;
+/// What may go wrong with a streamed body.
+pub use wasmtime_wasi_http::Error as BodyError;
+
+/// The wasmtime that guests run on, with its patch level: security fixes arrive as patches.
+pub const WASMTIME: &str = wasmtime_environ::VERSION;
 
 /// Where components come from: the registry.
 pub trait Source: Send + Sync + 'static {
@@ -50,10 +55,9 @@ pub trait Source: Send + Sync + 'static {
 pub struct Settings {
     /// The engine's sizes.
     pub engine: EngineSettings,
-    /// Where compiled artefacts are kept.
+    /// Where compiled artefacts are kept, and `key` with which this machine's
+    /// hosts authenticate them; made at the first start.
     pub artefacts: PathBuf,
-    /// The host-local key that authenticates them; made at the first start.
-    pub key_file: PathBuf,
     /// The program that compiles when called as `PROGRAM compile-component`.
     pub compiler: PathBuf,
 }
@@ -114,7 +118,7 @@ impl Sandbox {
         let (engine, allocation) = engine::make(&settings.engine).map_err(StartError::Engine)?;
         let half = (settings.engine.slots as usize / 2).max(1);
         let (call_slots, run_slots) = (Arc::new(Semaphore::new(half)), Arc::new(Semaphore::new(half)));
-        let artefacts = artefacts::Artefacts::open(&engine, &settings.artefacts, &settings.key_file)?;
+        let artefacts = artefacts::Artefacts::open(&engine, &settings.artefacts)?;
         let compiler = compile::Compiler::new(settings.compiler);
         let linkers = prepare::Linkers::new(&engine).map_err(StartError::Link)?;
         let prepared = prepare::PreparedComponents::new(engine, linkers, artefacts, compiler, source);

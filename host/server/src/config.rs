@@ -22,6 +22,7 @@ pub struct ConfigFile {
     admission: AdmissionFile,
     sandbox: SandboxFile,
     egress: EgressFile,
+    runs: RunsFile,
     bounds: BoundsSpec,
 }
 
@@ -34,8 +35,8 @@ struct ServerFile {
     grace_ms: u64,
     /// The largest body of a webhook or run that is read whole.
     body_bytes: usize,
-    /// Memory of the store's cache.
-    store_cache_bytes: u64,
+    /// Connections at once; each may hold 64 KiB.
+    connections: NonZeroUsize,
 }
 
 impl Default for ServerFile {
@@ -44,7 +45,7 @@ impl Default for ServerFile {
             listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
             grace_ms: 30_000,
             body_bytes: 1 << 20,
-            store_cache_bytes: 64 << 20,
+            connections: host_ingress::Settings::default().connections,
         }
     }
 }
@@ -73,12 +74,14 @@ struct SandboxFile {
     slots: u32,
     /// Slots that keep their pages between calls; each costs about 100 KiB.
     warm_slots: u32,
+    /// Where compiled components are kept; below the data folder if left out.
+    artefact_cache: Option<PathBuf>,
 }
 
 impl Default for SandboxFile {
     fn default() -> Self {
         let EngineSettings { slots, warm_slots } = EngineSettings::default();
-        Self { slots, warm_slots }
+        Self { slots, warm_slots, artefact_cache: None }
     }
 }
 
@@ -90,6 +93,19 @@ struct EgressFile {
     open: Vec<String>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct RunsFile {
+    /// Runs in memory at once; the others wait in the store.
+    max_in_memory: usize,
+}
+
+impl Default for RunsFile {
+    fn default() -> Self {
+        Self { max_in_memory: host_runs::Settings::default().max_in_memory }
+    }
+}
+
 /// What the code uses.
 #[derive(Debug)]
 pub struct Config {
@@ -99,10 +115,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// How long a stopping host waits.
     pub grace: Duration,
-    /// The largest buffered body.
-    pub body_bytes: usize,
-    /// Memory of the store's cache.
-    pub store_cache_bytes: u64,
+    /// What one request may bring.
+    pub ingress: host_ingress::Limits,
+    /// What all connections together may take.
+    pub http: host_ingress::Settings,
+    /// What the operator set about runs.
+    pub runs: host_runs::Settings,
     /// Places per tenant.
     pub admission: Limits,
     /// The engine's sizes.
@@ -111,6 +129,8 @@ pub struct Config {
     pub policy: Policy,
     /// What any call may use.
     pub bounds: Bounds,
+    /// Where compiled components are kept.
+    pub artefacts: PathBuf,
     /// The program that compiles: this one, called again.
     pub compiler: PathBuf,
 }
@@ -139,12 +159,16 @@ fn parse(text: &str, name: &str) -> anyhow::Result<ConfigFile> {
 impl ConfigFile {
     fn resolve(self, data: PathBuf, listen: Option<SocketAddr>, compiler: PathBuf) -> anyhow::Result<Config> {
         let open: Result<Vec<Opening>, _> = self.egress.open.iter().map(|text| text.parse()).collect();
+        let grace = Duration::from_millis(self.server.grace_ms);
+        let artefacts = self.sandbox.artefact_cache.unwrap_or_else(|| data.join("artefacts"));
         Ok(Config {
             data,
+            artefacts,
             listen: listen.unwrap_or(self.server.listen),
-            grace: Duration::from_millis(self.server.grace_ms),
-            body_bytes: self.server.body_bytes,
-            store_cache_bytes: self.server.store_cache_bytes,
+            grace,
+            ingress: host_ingress::Limits { body_bytes: self.server.body_bytes, ..Default::default() },
+            http: host_ingress::Settings { connections: self.server.connections, grace, ..Default::default() },
+            runs: host_runs::Settings { max_in_memory: self.runs.max_in_memory, ..Default::default() },
             admission: Limits {
                 calls_per_tenant: self.admission.calls_per_tenant,
                 waiting_per_tenant: self.admission.waiting_per_tenant,

@@ -3,17 +3,19 @@
 
 use std::sync::Arc;
 
-use host_admission::Admission;
+use host_admission::{Admission, Place, Refused};
 use host_control::ports::{Calls, PortError};
 use host_model::bounds::Bounds;
+use host_model::clock::Clock;
 use host_model::effects::{BoxFuture, Effects};
+use host_model::id::MessageId;
 use host_model::name::EndpointName;
 use host_model::outcome::{CallError, Finished, Outcome, Usage};
-use host_model::resource::{Connection, Package};
+use host_model::resource::Connection;
 use host_model::run::Run;
 use host_routing::Routes;
 use host_runs::{EndpointCall, Guests, HostFailure};
-use host_sandbox::{CallFailed, Sandbox, Source};
+use host_sandbox::{CallFailed, Sandbox};
 use registry::Registry;
 
 /// What runs and control need to call guests.
@@ -21,7 +23,8 @@ pub(crate) struct SandboxedGuests {
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) routes: Arc<Routes>,
-    pub(crate) registry: Arc<Registry>,
+    pub(crate) registry: Registry,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Guests for SandboxedGuests {
@@ -60,11 +63,22 @@ impl Guests for SandboxedGuests {
     }
 }
 
+impl SandboxedGuests {
+    /// The API's calls take the same places as webhooks.
+    async fn admit(&self, connection: &Connection) -> Result<Place, PortError> {
+        let concurrency = self.routes.tenant(&connection.tenant).and_then(|tenant| tenant.concurrency);
+        self.admission.call(&connection.tenant, concurrency).await.map_err(|refused| match refused {
+            Refused::Busy { retry_after } => PortError::Busy(retry_after),
+            Refused::Draining => PortError::Refused(refused.to_string()),
+        })
+    }
+}
+
 impl Calls for SandboxedGuests {
     fn check(&self, connection: Arc<Connection>) -> BoxFuture<'_, Result<Finished<String>, PortError>> {
         Box::pin(async move {
-            let _place = self.place(&connection).await?;
-            self.sandbox.check(&connection).await.map_err(internal)
+            let _place = self.admit(&connection).await?;
+            self.sandbox.check(&connection).await.map_err(|error| internal(&error))
         })
     }
 
@@ -73,20 +87,23 @@ impl Calls for SandboxedGuests {
         connection: Arc<Connection>,
         endpoint: EndpointName,
         input: String,
-        idempotency_key: String,
     ) -> BoxFuture<'_, Result<Finished<String>, PortError>> {
         Box::pin(async move {
-            let _place = self.place(&connection).await?;
-            let called = self.sandbox.call(&connection, endpoint.as_str(), &input, &idempotency_key).await;
-            called.map_err(internal)
+            let _place = self.admit(&connection).await?;
+            let key = MessageId::new(self.clock.now(), random()?).to_string();
+            let called = self.sandbox.call(&connection, endpoint.as_str(), &input, &key).await;
+            called.map_err(|error| internal(&error))
         })
-    }
-
-    fn describe(&self, package: Package) -> BoxFuture<'_, Result<(), PortError>> {
-        Box::pin(async move { self.described_as_declared(&package).await })
     }
 }
 
-fn internal(error: CallFailed) -> PortError {
+/// A call by hand is an effect of its own, so its idempotency key is new.
+fn random() -> Result<[u8; 10], PortError> {
+    let mut bytes = [0; 10];
+    getrandom::fill(&mut bytes).map_err(|error| PortError::Internal(error.to_string()))?;
+    Ok(bytes)
+}
+
+fn internal(error: &CallFailed) -> PortError {
     PortError::Internal(error.to_string())
 }

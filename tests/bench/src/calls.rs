@@ -45,7 +45,7 @@ pub(crate) fn measure(figures: &mut Figures) -> anyhow::Result<()> {
 
 fn request() -> InboundRequest {
     InboundRequest {
-        endpoint: "transform".parse().unwrap(),
+        endpoint: "hook".parse().unwrap(),
         method: http::Method::POST,
         path: String::new(),
         query: None,

@@ -68,7 +68,6 @@ pub(crate) async fn fleet(count: usize) -> anyhow::Result<Fleet> {
     let settings = Settings {
         engine: EngineSettings::default(),
         artefacts: data.join("artefacts"),
-        key_file: data.join("artefact.key"),
         compiler: tests_harness::wharf(),
     };
     let sandbox = Arc::new(Sandbox::start(settings, Arc::new(capabilities), Arc::new(variants))?);

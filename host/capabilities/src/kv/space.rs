@@ -23,9 +23,9 @@ const SWEEP: usize = 1_000;
 pub(super) struct Space {
     store: Arc<dyn Store>,
     /// Tenant and connection: every value's key begins with it.
-    values: Vec<u8>,
+    values: Bytes,
     /// Where the usage record is.
-    usage: Vec<u8>,
+    usage: Bytes,
     quota: KvQuota,
     now_ms: u64,
 }
@@ -64,7 +64,7 @@ struct Before {
 
 impl Space {
     pub(super) fn new(store: Arc<dyn Store>, connection: &Connection, quota: KvQuota, now: Timestamp) -> Self {
-        let space = |kind: &str| {
+        let space = |kind: &'static str| {
             host_store::key::tenant(&connection.tenant).kind(kind).name(connection.name.as_str()).prefix()
         };
         Self {
@@ -140,7 +140,7 @@ impl Space {
     }
 
     fn key(&self, key: &str) -> Vec<u8> {
-        [self.values.as_slice(), key.as_bytes()].concat()
+        [&*self.values, key.as_bytes()].concat()
     }
 
     fn is_live(&self, entry: &Entry) -> bool {

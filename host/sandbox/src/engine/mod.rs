@@ -4,6 +4,7 @@ mod load;
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::StartError;
 pub(crate) use load::load;
 
 /// The most memory that any guest may be given, whatever its bounds say: what
@@ -59,6 +60,11 @@ pub(crate) fn make(settings: &EngineSettings) -> wasmtime::Result<(Engine, Alloc
             Ok((Engine::new(&common())?, Allocation::OnDemand))
         }
     }
+}
+
+/// How this machine would allocate instances: makes an engine and drops it.
+pub fn probe(settings: &EngineSettings) -> Result<Allocation, StartError> {
+    make(settings).map(|(_, allocation)| allocation).map_err(StartError::Engine)
 }
 
 /// The engine that only compiles: the same code, no pool to reserve.

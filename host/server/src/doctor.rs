@@ -1,0 +1,66 @@
+//! `wharf doctor`: looks at a stopped host's data and at this machine.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use host_sandbox::{Allocation, EngineSettings};
+use host_store::{SledStore, Store};
+
+use crate::server::STORE;
+
+/// Says what it finds on standard output, one line each; fails on what is wrong.
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+pub async fn examine(data: &Path, backup: Option<&Path>, restore: Option<&Path>) -> anyhow::Result<ExitCode> {
+    println!("wharf {}", env!("CARGO_PKG_VERSION"));
+    println!("wasmtime {}", host_sandbox::WASMTIME);
+    match host_sandbox::probe(&EngineSettings::default())? {
+        Allocation::Pooling => println!("allocation: pooling"),
+        Allocation::OnDemand => println!("allocation: on demand, four times slower: raise the limit on address space (ulimit -v)"),
+    }
+    let folder = data.join(STORE);
+    if let Some(from) = restore {
+        set_aside_and_restore(&folder, from).await?;
+    }
+    if !folder.exists() {
+        bail!("there is no store at `{}`: is `--data` right?", folder.display());
+    }
+    let store: Arc<dyn Store> = Arc::new(SledStore::open(&folder)?);
+    let mut entries = 0;
+    let mut after = None;
+    loop {
+        let page = store.scan(b"", after.as_deref(), usize::MAX).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.key.clone());
+        entries += page.len();
+    }
+    println!("store: {entries} entries, all readable");
+    if let Some(to) = backup {
+        let file = File::create_new(to).with_context(|| format!("cannot make `{}`", to.display()))?;
+        let mut out = BufWriter::new(file);
+        let summary = host_store::backup::back_up(&*store, &mut out).await?;
+        out.flush()?;
+        out.get_ref().sync_all()?;
+        println!("backup: {} entries in `{}`", summary.entries, to.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Restores into a folder of its own first: a backup that is not whole must
+/// not cost the store that is there.
+async fn set_aside_and_restore(folder: &Path, from: &Path) -> anyhow::Result<()> {
+    let mut file = BufReader::new(File::open(from).with_context(|| format!("cannot read `{}`", from.display()))?);
+    let fresh = folder.with_extension("restored");
+    let store = SledStore::open(&fresh)?;
+    host_store::backup::restore(&store, &mut file).await?;
+    drop(store);
+    if folder.exists() {
+        let aside = folder.with_extension("damaged");
+        std::fs::rename(folder, &aside).with_context(|| format!("cannot move the store to `{}`", aside.display()))?;
+    }
+    std::fs::rename(&fresh, folder).with_context(|| format!("cannot move `{}` into place", fresh.display()))?;
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! Runs and the vault, as control names them.
+
+use std::sync::Arc;
+
+use host_control::ports::{PortError, RunPage, RunQuery, RunStory, Runs as RunsPort, Secrets as SecretsPort};
+use host_egress::{Vault, VaultError};
+use host_model::effects::BoxFuture;
+use host_model::id::RunId;
+use host_model::name::{SecretName, TenantId};
+use host_runs::{Filter, Runs};
+use secrecy::SecretString;
+
+pub(crate) struct RunsView(pub(crate) Arc<Runs>);
+
+impl RunsPort for RunsView {
+    fn list<'a>(&'a self, tenant: &'a TenantId, query: RunQuery) -> BoxFuture<'a, Result<RunPage, PortError>> {
+        Box::pin(async move {
+            let filter = Filter { workflow: query.workflow, status: query.status };
+            let page = self.0.list(tenant, &filter, query.after, query.limit.get()).await.map_err(internal)?;
+            Ok(RunPage { runs: page.runs, next: page.next })
+        })
+    }
+
+    fn show<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        run: RunId,
+    ) -> BoxFuture<'a, Result<Option<RunStory>, PortError>> {
+        Box::pin(async move {
+            let shown = self.0.show(tenant, run).await.map_err(internal)?;
+            Ok(shown.map(|(run, page)| RunStory { run, steps: page.steps }))
+        })
+    }
+}
+
+pub(crate) struct Secrets(pub(crate) Arc<Vault>);
+
+impl SecretsPort for Secrets {
+    fn set<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        name: &'a SecretName,
+        value: SecretString,
+    ) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(async move { self.0.set(tenant, name, value).await.map_err(vault) })
+    }
+
+    fn delete<'a>(&'a self, tenant: &'a TenantId, name: &'a SecretName) -> BoxFuture<'a, Result<bool, PortError>> {
+        Box::pin(async move { self.0.delete(tenant, name).await.map_err(vault) })
+    }
+
+    fn names<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<Vec<SecretName>, PortError>> {
+        Box::pin(async move { self.0.names(tenant).await.map_err(vault) })
+    }
+}
+
+fn internal(error: impl std::error::Error) -> PortError {
+    PortError::Internal(format!("{error}: {}", error.source().map(ToString::to_string).unwrap_or_default()))
+}
+
+/// What the caller can put right is told; the rest is the operator's to read.
+fn vault(error: VaultError) -> PortError {
+    match error {
+        VaultError::TooLarge { .. } | VaultError::TooMany { .. } => PortError::Refused(error.to_string()),
+        other => internal(other),
+    }
+}

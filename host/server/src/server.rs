@@ -1,0 +1,188 @@
+//! A host with everything embedded: made, served, drained.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::routing::get;
+use bytes::Bytes;
+use host_admission::Admission;
+use host_capabilities::{Capabilities, KvQuota};
+use host_control::{Catalog, Ceilings, Control, Outlet, Tokens};
+use host_egress::{Egress, EgressConfig, MasterKey, Vault};
+use host_ingress::Drained;
+use host_model::bounds::Bounds;
+use host_model::clock::Clock;
+use host_model::digest::Digest;
+use host_model::effects::BoxFuture;
+use host_routing::{Routes, Snapshot};
+use host_runs::Runs;
+use host_sandbox::{Sandbox, Settings, Source};
+use host_schedules::{Schedule, ScheduleSet, Scheduler};
+use host_store::{Blobs, SledStore, Store};
+use registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::fire::AcceptedFires;
+use crate::guests::SandboxedGuests;
+use crate::health::Health;
+use crate::ports;
+use crate::stages::Stages;
+
+/// The store's folder below the data folder.
+pub(crate) const STORE: &str = "store";
+
+/// A host that serves.
+pub struct Server {
+    address: SocketAddr,
+    operator_token: Option<String>,
+    http: tokio::task::JoinHandle<Drained>,
+    admission: Arc<Admission>,
+    runs: Arc<Runs>,
+    sandbox: Arc<Sandbox>,
+    stop_serving: CancellationToken,
+    stop_background: CancellationToken,
+    background: TaskTracker,
+}
+
+impl Server {
+    /// Opens the data folder, takes up what a crash left, and listens.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let folder = |name: &str| config.data.join(name);
+        fs::create_dir_all(&config.data).with_context(|| format!("cannot make `{}`", config.data.display()))?;
+        fs::set_permissions(&config.data, fs::Permissions::from_mode(0o700))?;
+
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let sled = Arc::new(SledStore::open(&folder(STORE))?);
+        let store: Arc<dyn Store> = sled.clone();
+        let blobs = Blobs::open(&folder("blobs"))?;
+        let registry = Registry::new(Arc::clone(&store), blobs.clone(), Arc::clone(&clock));
+        let vault = Arc::new(Vault::new(Arc::clone(&store), MasterKey::load_or_create(&folder("master.key"))?));
+        let egress = EgressConfig { policy: config.policy, ..EgressConfig::default() };
+        let capabilities = Capabilities {
+            store: Arc::clone(&store),
+            egress: Arc::new(Egress::new(egress, Arc::clone(&vault))?),
+            clock: Arc::clone(&clock),
+            kv_quota: KvQuota::default(),
+        };
+        let settings = Settings { engine: config.engine, artefacts: config.artefacts, compiler: config.compiler };
+        let components = Arc::new(Components(registry.clone()));
+        let sandbox = Arc::new(Sandbox::start(settings, Arc::new(capabilities), components)?);
+
+        let routes = Arc::new(Routes::default());
+        let admission = Arc::new(Admission::new(config.admission));
+        let guests = Arc::new(SandboxedGuests {
+            sandbox: Arc::clone(&sandbox),
+            admission: Arc::clone(&admission),
+            routes: Arc::clone(&routes),
+            registry: registry.clone(),
+            clock: Arc::clone(&clock),
+        });
+        let runs = Runs::new(Arc::clone(&store), blobs, Arc::clone(&clock), Arc::clone(&guests) as _, config.runs);
+
+        let fires = AcceptedFires { routes: Arc::clone(&routes), runs: Arc::clone(&runs) };
+        let scheduler = Scheduler::new(Arc::clone(&store), Arc::clone(&clock), Arc::new(fires));
+        let outlet = Box::new(Serving { routes: Arc::clone(&routes), schedules: scheduler.schedules() });
+        let ceilings = Ceilings { connection: config.bounds.clone(), workflow: workflow_bounds(&config.bounds) };
+        let catalog = Catalog::open(Arc::clone(&store), registry.clone(), ceilings, outlet).await?;
+
+        runs.recover().await?;
+        let (stop_background, background) = (CancellationToken::new(), TaskTracker::new());
+        background.spawn(scheduler.run(stop_background.clone()));
+        let follower = Arc::clone(&catalog);
+        let stop = stop_background.clone();
+        background.spawn(async move { follower.follow(stop).await });
+
+        let tokens = Tokens::new(Arc::clone(&store), Arc::clone(&clock));
+        let operator_token = tokens.bootstrap().await?.map(|text| text.reveal_once().to_owned());
+        let control = Control {
+            tokens: tokens.clone(),
+            catalog,
+            registry,
+            calls: guests,
+            runs: Arc::new(ports::RunsView(Arc::clone(&runs))),
+            secrets: Arc::new(ports::Secrets(vault)),
+        };
+        let stages = Arc::new(Stages {
+            routes,
+            admission: Arc::clone(&admission),
+            sandbox: Arc::clone(&sandbox),
+            runs: Arc::clone(&runs),
+            tokens,
+        });
+        let health = Health { admission: Arc::clone(&admission), sandbox: Arc::clone(&sandbox), store: sled };
+        let router = Router::new()
+            .merge(host_ingress::router(stages, config.ingress))
+            .merge(host_control::router(control))
+            .merge(crate::health::router(health))
+            .route("/", get(async || axum::response::Redirect::temporary("/api/v1/openapi.json")))
+            .fallback(host_ingress::no_route);
+
+        let listener = TcpListener::bind(config.listen).await;
+        let listener = listener.with_context(|| format!("cannot listen on {}: is another host there?", config.listen))?;
+        let address = listener.local_addr()?;
+        let stop_serving = CancellationToken::new();
+        let serving = host_ingress::serve(listener, router, config.http, stop_serving.clone());
+        let http = background.spawn(serving);
+        Ok(Self { address, operator_token, http, admission, runs, sandbox, stop_serving, stop_background, background })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The operator's token, at the very first start. Only its hash is kept.
+    pub fn operator_token(&self) -> Option<&str> {
+        self.operator_token.as_deref()
+    }
+
+    /// Accepts nothing more, lets what goes on come to its end, parks what
+    /// waits. What was cut stays accepted and goes on at the next start.
+    pub async fn drain(self, grace: Duration) -> Drained {
+        self.stop_serving.cancel();
+        let (http, runs, calls) = tokio::join!(self.http, self.runs.drain(grace), self.admission.drain(grace));
+        let streams = tokio::time::timeout(grace, self.sandbox.drain()).await.is_ok();
+        self.stop_background.cancel();
+        self.background.close();
+        self.background.wait().await;
+        let clean = matches!(http, Ok(Drained::Clean)) && runs && calls && streams;
+        if clean { Drained::Clean } else { Drained::TimedOut }
+    }
+}
+
+/// A workflow waits for connectors, so its wall time is longer.
+fn workflow_bounds(ceiling: &Bounds) -> Bounds {
+    let wall = ceiling.wall.max(Bounds::for_workflows().wall);
+    Bounds { wall, ..ceiling.clone() }
+}
+
+/// Where the sandbox gets components from.
+struct Components(Registry);
+
+impl Source for Components {
+    fn component(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Bytes>, String>> {
+        Box::pin(async move { self.0.content(&digest).await.map_err(|error| error.to_string()) })
+    }
+}
+
+/// Where the catalog's changes take effect.
+struct Serving {
+    routes: Arc<Routes>,
+    schedules: ScheduleSet,
+}
+
+impl Outlet for Serving {
+    fn replace(&self, routes: Snapshot, schedules: Vec<Schedule>) {
+        self.routes.replace(routes);
+        self.schedules.replace(schedules);
+    }
+}

@@ -1,0 +1,227 @@
+//! The life of a request, top to bottom. Each line of [`Stages::hook`] and
+//! [`Stages::start_run`] is a stage, and each stage a crate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use host_admission::{Admission, Refused};
+use host_control::{Scope, Tokens};
+use host_ingress::{Address, Bearer, Inbound, Prefer, Refusal, Reply};
+use host_model::digest::Digest;
+use host_model::http_types::InboundRequest;
+use host_model::id::RunId;
+use host_model::message::Draft;
+use host_model::name::{EndpointName, TenantId};
+use host_model::outcome::CallError;
+use host_model::resource::{Connection, Workflow};
+use host_model::run::StartedBy;
+use host_routing::{Routed, Routes, Target};
+use host_runs::{AcceptError, Accepted, Idempotency, NewRun, Runs};
+use host_sandbox::Sandbox;
+use http::{HeaderValue, Uri, header};
+
+/// How long `/run` waits for the result if the caller does not say.
+const DEFAULT_WAIT: Duration = Duration::from_secs(30);
+/// The kind of the message that a run by hand gets.
+const MANUAL: &str = "manual";
+
+/// Everything that a request passes through.
+pub(crate) struct Stages {
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) runs: Arc<Runs>,
+    pub(crate) tokens: Tokens,
+}
+
+impl host_ingress::Stages for Stages {
+    async fn serve(&self, inbound: Inbound) -> Result<Reply, Refusal> {
+        match inbound.address()? {
+            Address::Hook { tenant, connection, rest } => {
+                let routed = self.routes.resolve_hook(tenant, connection, rest).map_err(|_| Refusal::NoRoute)?;
+                self.hook(routed, inbound).await
+            }
+            Address::Run { tenant, workflow } => {
+                self.check_token(inbound.token.as_ref(), tenant).await?;
+                let routed = self.routes.resolve_run(tenant, workflow).map_err(|_| Refusal::NoRoute)?;
+                self.start_run(routed, inbound).await
+            }
+        }
+    }
+}
+
+impl Stages {
+    /// A webhook: the connector turns it into messages, and each becomes runs,
+    /// durable before the caller hears of them.
+    async fn hook(&self, routed: Routed, mut inbound: Inbound) -> Result<Reply, Refusal> {
+        let (connection, endpoint, path) = match routed.target.clone() {
+            Target::Endpoint { connection, endpoint, path } => (connection, endpoint, path),
+            Target::Proxy { connection, path } => return self.proxy(routed, connection, &path, inbound).await,
+            Target::Workflow(_) => return Err(Refusal::NoRoute),
+        };
+        let prefer = inbound.prefer;
+        let body = inbound.buffer().await?; // before a place is taken: a slow caller holds none
+        let idempotency = hook_key(&inbound, &connection, &endpoint, &body);
+        if let Some(accepted) = self.earlier(idempotency.as_ref()).await? {
+            return self.told(&routed.tenant, accepted.runs, prefer, None).await;
+        }
+        let admitted = self.admission.admit(routed).await.map_err(refused)?;
+        let request = InboundRequest {
+            endpoint,
+            method: inbound.method.clone(),
+            path,
+            query: inbound.uri.query().map(str::to_owned),
+            headers: inbound.guest_headers(),
+            body,
+        };
+        let finished = self.sandbox.receive(&connection, request).await.map_err(Refusal::internal)?;
+        let (routed, place) = admitted.split();
+        drop(place); // the guest is over; accepting waits for the disk only
+        let received = Refusal::unless_answered(finished.outcome)?;
+        if received.messages.is_empty() {
+            return Ok(received.answer.map_or(Reply::Accepted { tenant: routed.tenant, runs: Vec::new() }, Reply::Answer));
+        }
+        let runs = self.triggered(&connection, received.messages)?;
+        let accepted = self.runs.accept(runs, idempotency).await.map_err(not_accepted)?;
+        match received.answer {
+            Some(answer) => Ok(Reply::Answer(answer)),
+            None => self.told(&routed.tenant, accepted.runs, prefer, None).await,
+        }
+    }
+
+    /// An unmodified `wasi:http` component: bodies stream both ways, and its
+    /// place is held until the last byte.
+    async fn proxy(
+        &self,
+        routed: Routed,
+        connection: Arc<Connection>,
+        path: &str,
+        inbound: Inbound,
+    ) -> Result<Reply, Refusal> {
+        let admitted = self.admission.admit(routed).await.map_err(refused)?;
+        let mut request = inbound.into_guest_request();
+        // The component serves from its own root.
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        *request.uri_mut() = format!("/{path}{query}").parse::<Uri>().map_err(|_| Refusal::NoRoute)?;
+        request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("localhost"));
+        let request = request.map(sandbox_body);
+        let (_, place) = admitted.split();
+        match self.sandbox.serve(&connection, request, place).await.map_err(Refusal::internal)? {
+            Ok(response) => Ok(Reply::Stream(response.map(axum::body::Body::new))),
+            Err(finished) => Err(Refusal::unless_answered(finished.outcome).err().unwrap_or(Refusal::NoRoute)),
+        }
+    }
+
+    /// A run by hand, by whoever holds a token of the tenant.
+    async fn start_run(&self, routed: Routed, mut inbound: Inbound) -> Result<Reply, Refusal> {
+        let Target::Workflow(workflow) = routed.target else { return Err(Refusal::NoRoute) };
+        let prefer = inbound.prefer;
+        let body = inbound.buffer().await?;
+        let input = Digest::of(&body);
+        let data = String::from_utf8(body.into()).map_err(|_| Refusal::BadRequest("the body is not UTF-8".into()))?;
+        let data = if data.is_empty() { "null".to_owned() } else { data };
+        let idempotency = inbound.idempotency_key.map(|key| Idempotency {
+            tenant: routed.tenant.clone(),
+            scope: format!("run/{}", workflow.name),
+            key,
+            input,
+        });
+        let draft = Draft { kind: MANUAL.to_owned(), subject: None, data };
+        let run = NewRun { workflow, started_by: StartedBy::Manual, draft };
+        let accepted = self.runs.accept(vec![run], idempotency).await.map_err(not_accepted)?;
+        self.told(&routed.tenant, accepted.runs, prefer, Some(DEFAULT_WAIT)).await
+    }
+
+    /// Which runs the messages of a connection start. A message that starts
+    /// none would be accepted and lost, so it is refused and can be sent again.
+    fn triggered(&self, connection: &Connection, messages: Vec<Draft>) -> Result<Vec<NewRun>, Refusal> {
+        let mut runs = Vec::new();
+        for draft in messages {
+            let workflows: Vec<Arc<Workflow>> =
+                self.routes.workflows_for(&connection.tenant, &connection.name, &draft.kind).collect();
+            if workflows.is_empty() {
+                return Err(Refusal::NoWorkflow { connection: connection.name.clone() });
+            }
+            runs.extend(workflows.into_iter().map(|workflow| NewRun {
+                workflow,
+                started_by: StartedBy::Webhook(connection.name.clone()),
+                draft: draft.clone(),
+            }));
+        }
+        Ok(runs)
+    }
+
+    /// What a caller is told of accepted runs: their ids, or the result of a
+    /// single one that it waits for.
+    async fn told(
+        &self,
+        tenant: &TenantId,
+        runs: Vec<RunId>,
+        prefer: Prefer,
+        default_wait: Option<Duration>,
+    ) -> Result<Reply, Refusal> {
+        let wait = if prefer.respond_async { None } else { prefer.wait.or(default_wait) };
+        if let (Some(wait), [run]) = (wait, runs.as_slice()) {
+            let ended = tokio::select! {
+                ended = self.runs.wait(tenant, *run, wait) => ended.map_err(Refusal::internal)?,
+                () = self.admission.draining() => None, // it may not come to its turn any more
+            };
+            if let Some(run) = ended {
+                return Ok(Reply::Finished(Box::new(run)));
+            }
+        }
+        Ok(Reply::Accepted { tenant: tenant.clone(), runs })
+    }
+
+    async fn earlier(&self, idempotency: Option<&Idempotency>) -> Result<Option<Accepted>, Refusal> {
+        match idempotency {
+            Some(idempotency) => self.runs.earlier(idempotency).await.map_err(not_accepted),
+            None => Ok(None),
+        }
+    }
+
+    async fn check_token(&self, bearer: Option<&Bearer>, tenant: &str) -> Result<(), Refusal> {
+        let bearer = bearer.ok_or(Refusal::Unauthorized)?;
+        let token = self.tokens.find(bearer.reveal_to_check()).await.map_err(Refusal::internal)?;
+        match token.ok_or(Refusal::Unauthorized)?.scope {
+            Scope::Operator => Ok(()),
+            Scope::Tenant { tenant: own } if own.as_str() == tenant => Ok(()),
+            // Another tenant's things look absent.
+            Scope::Tenant { .. } => Err(Refusal::NoRoute),
+        }
+    }
+}
+
+fn hook_key(inbound: &Inbound, connection: &Connection, endpoint: &EndpointName, body: &[u8]) -> Option<Idempotency> {
+    let key = inbound.idempotency_key.clone()?;
+    Some(Idempotency {
+        tenant: connection.tenant.clone(),
+        scope: format!("hooks/{}/{endpoint}", connection.name),
+        key,
+        input: Digest::of(body),
+    })
+}
+
+/// The caller's body, its errors told in the sandbox's words.
+fn sandbox_body(body: axum::body::Body) -> impl http_body::Body<Data = bytes::Bytes, Error = host_sandbox::BodyError> {
+    http_body_util::BodyExt::map_err(body, |_| host_sandbox::BodyError::HttpRequestBodySize(None))
+}
+
+fn refused(refused: Refused) -> Refusal {
+    match refused {
+        Refused::Busy { retry_after } => Refusal::Busy { retry_after },
+        Refused::Draining => Refusal::Draining,
+    }
+}
+
+fn not_accepted(error: AcceptError) -> Refusal {
+    match error {
+        AcceptError::KeyReused => Refusal::KeyReused,
+        AcceptError::Stopping => Refusal::Draining,
+        AcceptError::Draft { .. } | AcceptError::TooMany { .. } | AcceptError::KeyLength(_) => {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            Refusal::Declined(CallError::InvalidInput(format!("{error}{cause}")))
+        }
+        AcceptError::Conflict | AcceptError::Store(_) | AcceptError::Interrupted => Refusal::internal(error),
+    }
+}

@@ -1,0 +1,102 @@
+//! The same lead through a native handler and through a sandboxed connector,
+//! over HTTP, the load generator beside them on the same cores.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+use http::StatusCode;
+use tests_harness::{Connection, HostBuilder, probe};
+
+use crate::figures::{Figures, median};
+use crate::load::{Shot, fire};
+use crate::native;
+
+const ROUNDS: usize = 7;
+const ROUND: Duration = Duration::from_millis(1_500);
+const CALLERS: usize = 32;
+/// Different connectors that are called in rotation, as a host of many tenants sees it.
+const CONNECTORS: usize = 500;
+/// The package that all of them are made of.
+const NAME: &str = "probe/lead-transform";
+
+/// A process that ends with its owner.
+struct Owned(Child);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::main]
+pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
+    println!("lead: {CALLERS} connections, native axum against a fresh sandbox per request");
+    let mut child = Command::new(std::env::current_exe()?).arg("native").stdout(Stdio::piped()).spawn()?;
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().context("no stdout")?), &mut line)?;
+    let _native = Owned(child);
+    let to: SocketAddr = line.trim().parse()?;
+    let shot = |to, paths: Vec<String>| Shot {
+        to,
+        paths: paths.into(),
+        headers: vec![("content-type", "application/json".to_owned())],
+        body: native::lead().into(),
+        expect: StatusCode::OK,
+    };
+    let native = shot(to, vec!["/lead".to_owned()]);
+
+    let host = HostBuilder::default()
+        .config("slots = 1000\nwarm-slots = 2000\n[admission]\ncalls-per-tenant = 1000")
+        .start()
+        .await;
+    let acme = host.tenant("acme").await;
+    let component = std::fs::read(probe("lead-transform"))?;
+    let folder = tempfile::tempdir()?;
+    let mut documents = Vec::new();
+    for number in 0..CONNECTORS {
+        let mut variant = component.clone();
+        let name = format!("probe/lead-trans{number:04}");
+        rename(&mut variant, &name)?;
+        let file = folder.path().join("variant.wasm");
+        std::fs::write(&file, &variant)?;
+        host.publish(&file).await.expect(201);
+        documents.push(Connection::new(&format!("c{number}"), &format!("{name}@0.1.0")).yaml());
+    }
+    for part in documents.chunks(100) {
+        acme.apply(&part.join("---\n")).await;
+    }
+    let path = |number: usize| format!("/hooks/acme/c{number}/hook");
+    let one = shot(host.address(), vec![path(0)]);
+    let all = shot(host.address(), (0..CONNECTORS).map(path).collect());
+    fire(&all, CALLERS, ROUND * 2).await?; // everything compiled, mapped and warm
+
+    let (mut one_ratio, mut all_ratio) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let native = fire(&native, CALLERS, ROUND).await?;
+        let one = fire(&one, CALLERS, ROUND).await?;
+        let all = fire(&all, CALLERS, ROUND).await?;
+        println!(
+            "  round {round}: native {:.0}/s, sandboxed {:.0}/s ({:.2} ms p50), {CONNECTORS} in rotation {:.0}/s",
+            native.per_second, one.per_second, one.p50_ms, all.per_second
+        );
+        one_ratio.push(one.per_second / native.per_second);
+        all_ratio.push(all.per_second / native.per_second);
+    }
+    figures.set("lead_sandboxed_over_native", median(one_ratio));
+    figures.set("lead_sandboxed_over_native_500", median(all_ratio));
+    Ok(())
+}
+
+/// The same component under another name of the same length: a package, and
+/// for the host code, of its own.
+fn rename(component: &mut [u8], name: &str) -> anyhow::Result<()> {
+    let (was, now) = (format!("name = \"{NAME}\""), format!("name = \"{name}\""));
+    anyhow::ensure!(now.len() == was.len(), "names differ in length");
+    let at = component.windows(was.len()).position(|window| window == was.as_bytes());
+    let at = at.with_context(|| format!("the manifest of lead-transform has no `{was}`"))?;
+    component[at..at + was.len()].copy_from_slice(now.as_bytes());
+    Ok(())
+}

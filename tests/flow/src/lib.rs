@@ -1,0 +1,5 @@
+//! Stories of the main job: a lead comes in, three outside systems get it.
+#![cfg(test)]
+
+mod lead;
+mod stopping;
