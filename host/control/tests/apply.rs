@@ -1,4 +1,5 @@
 //! Applying files: all or nothing, in any order, as often as one likes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may panic")]
 
 mod world;
 

@@ -1,4 +1,5 @@
 //! Who may do what. The list of operations is the document's own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may panic")]
 
 mod world;
 

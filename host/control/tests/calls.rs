@@ -1,4 +1,5 @@
 //! Calls by hand, packages, runs and secrets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may panic")]
 
 mod world;
 

@@ -1,4 +1,5 @@
 //! Resources one at a time: written, shown, deleted.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may panic")]
 
 mod world;
 
