@@ -22,5 +22,5 @@ mod world;
 pub use bounds::MAX_PACKAGE;
 pub use error::PackageError;
 pub use record::Record;
-pub use registry::{PublishError, Published, ReadError, Registry};
+pub use registry::{PublishError, Published, ReadError, Registry, Upload};
 pub use verify::{VerifiedPackage, verify};

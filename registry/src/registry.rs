@@ -75,6 +75,32 @@ pub struct Registry {
     known: Arc<Mutex<HashMap<PackageRef, Package>>>,
 }
 
+/// An upload that [`verify`] passed. Nothing of it is kept yet.
+pub struct Upload {
+    bytes: Bytes,
+    verified: VerifiedPackage,
+}
+
+impl Upload {
+    /// Verifies an upload, off the threads that serve requests.
+    pub async fn verify(bytes: Bytes) -> Result<Self, PublishError> {
+        let upload = bytes.clone();
+        let verified = tokio::task::spawn_blocking(move || verify(&upload)).await;
+        Ok(Self { bytes, verified: verified.map_err(|_| ReadError::Verifier)?? })
+    }
+
+    /// The package that it would be.
+    pub fn package(&self) -> Package {
+        let manifest = Arc::new(self.verified.manifest.clone());
+        Package { package: manifest.package(), digest: self.verified.digest, manifest }
+    }
+
+    /// The component.
+    pub fn component(&self) -> Bytes {
+        self.bytes.clone()
+    }
+}
+
 impl Registry {
     /// The packages in this store and these blobs.
     pub fn new(store: Arc<dyn Store>, blobs: Blobs, clock: Arc<dyn Clock>) -> Self {
@@ -83,15 +109,18 @@ impl Registry {
 
     /// Verifies an upload and keeps it, durably. The same content again is fine.
     pub async fn publish(&self, bytes: Bytes, by: &str) -> Result<Published, PublishError> {
-        let upload = bytes.clone();
-        let verified = tokio::task::spawn_blocking(move || verify(&upload)).await;
-        let verified = verified.map_err(|_| ReadError::Verifier)??;
+        self.keep(Upload::verify(bytes).await?, by).await
+    }
+
+    /// Keeps a verified upload, durably. The same content again is fine.
+    pub async fn keep(&self, upload: Upload, by: &str) -> Result<Published, PublishError> {
+        let Upload { bytes, verified } = upload;
         let package = verified.manifest.package();
         let digest = verified.digest;
         if let Some(there) = self.record(&package).await? {
             return already(package, digest, there.digest);
         }
-        let record = self.keep(bytes, verified, by).await?;
+        let record = self.store_content(bytes, verified, by).await?;
         let value = serde_json::to_vec(&record).map_err(|_| ReadError::Damaged(package.to_string()))?;
         let commit = Commit::default().absent(slot(&package)).put(slot(&package), value);
         match self.store.commit(commit).await {
@@ -144,7 +173,7 @@ impl Registry {
     }
 
     /// Writes the blobs; only then may a record name them.
-    async fn keep(&self, bytes: Bytes, verified: VerifiedPackage, by: &str) -> Result<Record, ReadError> {
+    async fn store_content(&self, bytes: Bytes, verified: VerifiedPackage, by: &str) -> Result<Record, ReadError> {
         let package = verified.manifest.package();
         let manifest =
             serde_json::to_vec(&verified.manifest).map_err(|_| ReadError::Damaged(package.to_string()))?;

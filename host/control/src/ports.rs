@@ -5,11 +5,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use host_model::effects::BoxFuture;
 use host_model::id::RunId;
 use host_model::name::{EndpointName, SecretName, TenantId, WorkflowName};
 use host_model::outcome::Finished;
-use host_model::resource::Connection;
+use host_model::resource::{Connection, Package};
 use host_model::run::{Run, RunStatus, Step};
 use secrecy::SecretString;
 
@@ -30,6 +31,11 @@ pub enum PortError {
 
 /// Calls of connectors, each in a fresh sandbox with the connection's bounds.
 pub trait Calls: Send + Sync + 'static {
+    /// Sees whether an upload runs on this host: it compiles and links, and a
+    /// connector's code serves what its manifest declares.
+    /// [`PortError::Refused`] says what does not fit.
+    fn examine(&self, package: Package, component: Bytes) -> BoxFuture<'_, Result<(), PortError>>;
+
     /// Tests the connection.
     fn check(&self, connection: Arc<Connection>) -> BoxFuture<'_, Result<Finished<String>, PortError>>;
 

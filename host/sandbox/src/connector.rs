@@ -11,7 +11,7 @@ use host_model::bounds::Bounds;
 use host_model::http_types::{Answer, InboundRequest, Received};
 use host_model::manifest::Direction;
 use host_model::message::Draft;
-use host_model::outcome::{Bound, CallError, Exceeded, Finished, Outcome};
+use host_model::outcome::{Bound, CallError, Exceeded, Finished, Outcome, Usage};
 use host_model::resource::{Connection, Package};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::de::IgnoredAny;
@@ -26,14 +26,18 @@ const MAX_MESSAGES: usize = 100;
 const MAX_HEADERS: usize = 100;
 
 impl Sandbox {
-    /// Which endpoints a package's code serves. Nothing is granted meanwhile.
+    /// Makes an upload ready that the registry does not have yet, and asks a
+    /// connector which endpoints its code serves. Nothing is granted meanwhile.
     pub async fn describe(
         &self,
         package: &Package,
+        component: Bytes,
         bounds: &Bounds,
     ) -> Result<Finished<Vec<(String, Direction)>>, CallFailed> {
-        let ready = self.prepared.ready(package).await?;
-        let pre = connector(ready.prepared())?;
+        let ready = self.prepared.ready_from(package, Some(component)).await?;
+        let Some(Prepared::Connector(pre)) = ready.prepared() else {
+            return Ok(Finished { outcome: Outcome::Answered(Vec::new()), usage: Usage::default(), log: Vec::new() });
+        };
         let (mut store, _slot) = self.open(Subject::Nobody, bounds).await?;
         let driven = drive(bounds.wall, async {
             let guest: Connector = pre.instantiate_async(&mut store).await?;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use host_capabilities::bindings::connector::ConnectorPre;
 use host_capabilities::bindings::workflow::WorkflowPre;
 use host_model::digest::Digest;
@@ -139,8 +140,13 @@ impl PreparedComponents {
 
     /// The component of a package, loaded at most once however many ask.
     pub(crate) async fn ready(&self, package: &Package) -> Result<Ready, PrepareError> {
+        self.ready_from(package, None).await
+    }
+
+    /// The same for a package that the registry may not have yet.
+    pub(crate) async fn ready_from(&self, package: &Package, component: Option<Bytes>) -> Result<Ready, PrepareError> {
         let entry = self.entry(package.digest);
-        entry.prepared.get_or_try_init(|| self.load(package.digest, package.manifest.world)).await?;
+        entry.prepared.get_or_try_init(|| self.load(package.digest, package.manifest.world, component)).await?;
         Ok(Ready(entry))
     }
 
@@ -161,13 +167,18 @@ impl PreparedComponents {
         entry
     }
 
-    async fn load(&self, digest: Digest, world: World) -> Result<Prepared, PrepareError> {
+    async fn load(&self, digest: Digest, world: World, given: Option<Bytes>) -> Result<Prepared, PrepareError> {
         let component = match self.map_cached(digest).await? {
             Some(component) => component,
             None => {
-                let content = self.source.component(digest).await;
-                let content = content.map_err(|why| PrepareError::Source { digest, why })?;
-                let content = content.ok_or(PrepareError::Missing(digest))?;
+                let content = match given {
+                    Some(content) => content,
+                    None => {
+                        let content = self.source.component(digest).await;
+                        let content = content.map_err(|why| PrepareError::Source { digest, why })?;
+                        content.ok_or(PrepareError::Missing(digest))?
+                    }
+                };
                 let code = self.compiler.compile(content).await?;
                 self.keep_and_map(digest, code).await?
             }

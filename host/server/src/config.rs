@@ -17,7 +17,7 @@ use serde::Deserialize;
 /// that stands beside it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct ConfigFile {
+struct ConfigFile {
     server: ServerFile,
     admission: AdmissionFile,
     sandbox: SandboxFile,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use host_admission::{Admission, Place, Refused};
 use host_control::ports::{Calls, PortError};
 use host_model::bounds::Bounds;
@@ -11,11 +12,13 @@ use host_model::effects::{BoxFuture, Effects};
 use host_model::id::MessageId;
 use host_model::name::EndpointName;
 use host_model::outcome::{CallError, Finished, Outcome, Usage};
-use host_model::resource::Connection;
+use host_model::manifest::{Direction, Manifest};
+use host_model::resource::{Connection, Package};
 use host_model::run::Run;
 use host_routing::Routes;
 use host_runs::{EndpointCall, Guests, HostFailure};
-use host_sandbox::{CallFailed, Sandbox};
+use host_sandbox::compile::CompileError;
+use host_sandbox::{CallFailed, PrepareError, Sandbox};
 use registry::Registry;
 
 /// What runs and control need to call guests.
@@ -75,6 +78,24 @@ impl SandboxedGuests {
 }
 
 impl Calls for SandboxedGuests {
+    fn examine(&self, package: Package, component: Bytes) -> BoxFuture<'_, Result<(), PortError>> {
+        Box::pin(async move {
+            let described = self.sandbox.describe(&package, component, &Bounds::default()).await;
+            let finished = described.map_err(|error| match error {
+                // The upload is to blame, and its author can read why.
+                CallFailed::Prepare(why @ (PrepareError::Compile(CompileError::Refused(_) | CompileError::TooMuch) | PrepareError::Link(_))) => {
+                    PortError::Refused(why.to_string())
+                }
+                error => internal(&error),
+            })?;
+            let served = match finished.outcome {
+                Outcome::Answered(served) => served,
+                other => return Err(PortError::Refused(format!("`describe` did not answer: {}", ended(&other)))),
+            };
+            compare(&package.manifest, &served).map_err(PortError::Refused)
+        })
+    }
+
     fn check(&self, connection: Arc<Connection>) -> BoxFuture<'_, Result<Finished<String>, PortError>> {
         Box::pin(async move {
             let _place = self.admit(&connection).await?;
@@ -94,6 +115,32 @@ impl Calls for SandboxedGuests {
             let called = self.sandbox.call(&connection, endpoint.as_str(), &input, &key).await;
             called.map_err(|error| internal(&error))
         })
+    }
+}
+
+/// The code must serve exactly what the manifest declares.
+fn compare(manifest: &Manifest, served: &[(String, Direction)]) -> Result<(), String> {
+    for (name, direction) in served {
+        if manifest.endpoint(name, *direction).is_none() {
+            return Err(format!("the code serves the {direction} endpoint `{name}`, which wharf.toml does not declare"));
+        }
+    }
+    for (name, endpoint) in &manifest.endpoints {
+        let direction = endpoint.direction;
+        if !served.iter().any(|served| served.0 == name.as_str() && served.1 == direction) {
+            return Err(format!("wharf.toml declares the {direction} endpoint `{name}`, which the code does not serve"));
+        }
+    }
+    Ok(())
+}
+
+fn ended<T>(outcome: &Outcome<T>) -> String {
+    match outcome {
+        Outcome::Answered(_) => "it answered".to_owned(),
+        Outcome::Declined(error) => error.to_string(),
+        Outcome::Exceeded(exceeded) => format!("it {exceeded}"),
+        Outcome::Trapped(trap) => format!("it crashed: {trap}"),
+        Outcome::BadAnswer(why) => format!("it gave a bad answer: {why}"),
     }
 }
 

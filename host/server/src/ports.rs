@@ -10,6 +10,9 @@ use host_model::name::{SecretName, TenantId};
 use host_runs::{Filter, Runs};
 use secrecy::SecretString;
 
+/// The most steps that one answer of the API shows, beyond the first page.
+const MAX_SHOWN: usize = 1_000;
+
 pub(crate) struct RunsView(pub(crate) Arc<Runs>);
 
 impl RunsPort for RunsView {
@@ -27,8 +30,16 @@ impl RunsPort for RunsView {
         run: RunId,
     ) -> BoxFuture<'a, Result<Option<RunStory>, PortError>> {
         Box::pin(async move {
-            let shown = self.0.show(tenant, run).await.map_err(internal)?;
-            Ok(shown.map(|(run, page)| RunStory { run, steps: page.steps }))
+            let Some((shown, mut page)) = self.0.show(tenant, run).await.map_err(internal)? else { return Ok(None) };
+            let mut steps = page.steps;
+            while let Some(after) = page.next {
+                if steps.len() >= MAX_SHOWN {
+                    break;
+                }
+                page = self.0.steps(tenant, run, Some(after)).await.map_err(internal)?;
+                steps.append(&mut page.steps);
+            }
+            Ok(Some(RunStory { run: shown, steps }))
         })
     }
 }

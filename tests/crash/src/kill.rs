@@ -57,5 +57,5 @@ async fn every_run_that_got_a_2xx_is_there_and_finishes() {
     for run in &accepted {
         assert!(seen.contains_key(&format!("{run}-0")), "the CRM never saw {run}");
     }
-    assert_eq!(intake.upstreams.effects().leads, seen.len());
+    assert_eq!(intake.upstreams.effects().leads.len(), seen.len());
 }

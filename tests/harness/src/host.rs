@@ -175,11 +175,17 @@ impl Host {
         self.process = Process::start(self.data.path());
     }
 
-    /// SIGTERM; gives the exit code.
-    pub fn terminate(&mut self) -> Option<i32> {
+    /// SIGTERM; gives the exit code. Waits without blocking: the stand-in
+    /// systems that the host still talks to live in the test's own runtime.
+    pub async fn terminate(&mut self) -> Option<i32> {
         let pid = self.pid().to_string();
         Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        self.process.child.wait().unwrap().code()
+        loop {
+            if let Some(status) = self.process.child.try_wait().unwrap() {
+                return status.code();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// A request, to be sent with [`ask`](Self::ask).

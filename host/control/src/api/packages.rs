@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use host_model::manifest::{Manifest, World};
 use host_model::name::PackageRef;
 use http::StatusCode;
-use registry::{MAX_PACKAGE, Record, Registry};
+use registry::{MAX_PACKAGE, Record, Registry, Upload};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -96,8 +96,10 @@ pub(super) async fn publish_package(
     body: Body,
 ) -> Result<Response, Refusal> {
     let bytes = whole(body, MAX_PACKAGE).await?;
+    let upload = Upload::verify(bytes).await?;
+    control.calls.examine(upload.package(), upload.component()).await?;
     let registry::Published { package, digest, created } =
-        control.registry.publish(bytes, &by.id.to_string()).await?;
+        control.registry.keep(upload, &by.id.to_string()).await?;
     tracing::info!(token.id = %by.id, %package, %digest, created, "published {package}");
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(Published { package, digest: digest.to_string(), created })).into_response())

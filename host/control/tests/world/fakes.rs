@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use host_control::ports::{Calls, PortError, RunPage, RunQuery, RunStory, Runs, Secrets};
 use host_model::clock::Timestamp;
 use host_model::effects::BoxFuture;
 use host_model::id::RunId;
 use host_model::name::{EndpointName, SecretName, TenantId};
 use host_model::outcome::{Finished, Outcome, Usage};
-use host_model::resource::Connection;
+use host_model::resource::{Connection, Package};
 use host_model::run::Run;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -36,6 +37,10 @@ impl FakeCalls {
 }
 
 impl Calls for FakeCalls {
+    fn examine(&self, _: Package, _: Bytes) -> BoxFuture<'_, Result<(), PortError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn check(&self, it: Arc<Connection>) -> BoxFuture<'_, Result<Finished<String>, PortError>> {
         self.take(format!("check {} {}", it.tenant, it.name))
     }
