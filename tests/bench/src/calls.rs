@@ -45,7 +45,7 @@ pub(crate) fn measure(figures: &mut Figures) -> anyhow::Result<()> {
 
 fn request() -> InboundRequest {
     InboundRequest {
-        endpoint: "hook".parse().unwrap(),
+        endpoint: "transform".parse().unwrap(),
         method: http::Method::POST,
         path: String::new(),
         query: None,

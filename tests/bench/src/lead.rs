@@ -68,7 +68,7 @@ pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     for part in documents.chunks(100) {
         acme.apply(&part.join("---\n")).await;
     }
-    let path = |number: usize| format!("/hooks/acme/c{number}/hook");
+    let path = |number: usize| format!("/hooks/acme/c{number}/transform");
     let one = shot(host.address(), vec![path(0)]);
     let all = shot(host.address(), (0..CONNECTORS).map(path).collect());
     fire(&all, CALLERS, ROUND * 2).await?; // everything compiled, mapped and warm

@@ -6,27 +6,38 @@ use axum::Router;
 use axum::routing::post;
 use serde::{Deserialize, Serialize};
 
-/// Reads the one spelling, writes the other.
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 struct Lead {
-    #[serde(rename(deserialize = "full_name", serialize = "name"))]
     name: String,
-    #[serde(rename(deserialize = "email_address", serialize = "email"))]
     email: String,
-    #[serde(rename(deserialize = "phone_number", serialize = "phone"))]
     phone: Option<String>,
-    #[serde(rename(deserialize = "organisation", serialize = "company"))]
     company: Option<String>,
-    #[serde(rename(deserialize = "area", serialize = "region"))]
     region: String,
-    #[serde(rename(deserialize = "comment", serialize = "message"))]
     message: String,
-    #[serde(rename(deserialize = "campaign", serialize = "source"))]
     source: String,
 }
 
-async fn transform(Json(lead): Json<Lead>) -> Json<Lead> {
-    Json(lead)
+#[derive(Serialize)]
+struct Contact {
+    full_name: String,
+    email_address: String,
+    phone_number: Option<String>,
+    organisation: Option<String>,
+    territory: String,
+    note: String,
+    origin: String,
+}
+
+async fn transform(Json(lead): Json<Lead>) -> Json<Contact> {
+    Json(Contact {
+        full_name: lead.name,
+        email_address: lead.email,
+        phone_number: lead.phone,
+        organisation: lead.company,
+        territory: lead.region,
+        note: lead.message,
+        origin: lead.source,
+    })
 }
 
 /// The child: listens on a free port, says which, serves until it is killed.
@@ -41,13 +52,13 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
 /// A lead of about 1 KB.
 pub(crate) fn lead() -> String {
     serde_json::json!({
-        "full_name": "Ada Lovelace",
-        "email_address": "ada@analytical.example",
-        "phone_number": "+44 20 7946 0123",
-        "organisation": "Analytical Engines Ltd",
-        "area": "emea",
-        "comment": "Do you ship to London? ".repeat(35),
-        "campaign": "https://acme.example/contact",
+        "name": "Ada Lovelace",
+        "email": "ada@analytical.example",
+        "phone": "+44 20 7946 0123",
+        "company": "Analytical Engines Ltd",
+        "region": "emea",
+        "message": "Do you ship to London? ".repeat(35),
+        "source": "https://acme.example/contact",
     })
     .to_string()
 }

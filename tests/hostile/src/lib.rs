@@ -1,0 +1,2 @@
+//! Bad input.
+#![cfg(test)]
