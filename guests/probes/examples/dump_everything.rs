@@ -20,7 +20,6 @@ fn dump(asked: &str) -> String {
     json!({
         "asked": asked, "connection": connection::name(), "all": all, "guesses": guesses, "kv": kept,
         "echo": format!("{echo:?}"), "now": wharf_sdk::clock::now_ms(),
-        "environment": std::env::vars().collect::<Vec<_>>(), "arguments": std::env::args().collect::<Vec<_>>(),
     })
     .to_string()
 }

@@ -1,12 +1,11 @@
-//! Starts 65 calls of `target/go`, one more than may be pending. Gives
-//! `{"ok", "errors": [text]}`.
+//! Starts 65 calls of `target/go` with its message's data, one more than may
+//! be pending, and waits for all of them. Gives `{"ok", "errors": [text]}`.
 
 use probes::json;
 use wharf_sdk::bindings::workflow::wharf::workflow::calls;
 
-fn run() -> String {
-    let started: Vec<_> =
-        (0..65).map(|n| calls::start("target", "go", &json!({ "n": n }).to_string())).collect();
+fn run(data: &str) -> String {
+    let started: Vec<_> = (0..65).map(|_| calls::start("target", "go", data)).collect();
     let (mut ok, mut errors) = (0, Vec::new());
     for pending in &started {
         match pending.wait() {
@@ -19,5 +18,5 @@ fn run() -> String {
 
 probes::workflow! {
     name: "many-pending",
-    run: |_| Ok(run()),
+    run: |message| Ok(run(&message.data)),
 }

@@ -5,6 +5,7 @@
 //! and the inbound endpoint `hook`. Probes use the plain contract, so that
 //! they can break it.
 
+pub mod fetch;
 pub mod proxy;
 
 pub use serde_json::{Value, json};

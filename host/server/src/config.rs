@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use host_admission::Limits;
+use host_capabilities::KvQuota;
 use host_egress::{Opening, Policy};
 use host_model::bounds::{Bounds, BoundsSpec};
 use host_model::suggest::explain_unknown;
@@ -23,6 +24,7 @@ struct ConfigFile {
     sandbox: SandboxFile,
     egress: EgressFile,
     runs: RunsFile,
+    kv: KvFile,
     bounds: BoundsSpec,
 }
 
@@ -63,7 +65,11 @@ struct AdmissionFile {
 
 impl Default for AdmissionFile {
     fn default() -> Self {
-        Self { calls_per_tenant: NonZeroUsize::new(64).unwrap_or(NonZeroUsize::MIN), waiting_per_tenant: 1_000, wait_ms: 2_000 }
+        Self {
+            calls_per_tenant: NonZeroUsize::new(64).unwrap_or(NonZeroUsize::MIN),
+            waiting_per_tenant: 1_000,
+            wait_ms: 2_000,
+        }
     }
 }
 
@@ -106,6 +112,22 @@ impl Default for RunsFile {
     }
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct KvFile {
+    /// Keys that one connection may keep.
+    keys: u64,
+    /// Bytes of its keys and values together.
+    bytes: u64,
+}
+
+impl Default for KvFile {
+    fn default() -> Self {
+        let KvQuota { keys, bytes } = KvQuota::default();
+        Self { keys, bytes }
+    }
+}
+
 /// What the code uses.
 #[derive(Debug)]
 pub struct Config {
@@ -123,6 +145,8 @@ pub struct Config {
     pub runs: host_runs::Settings,
     /// Places per tenant.
     pub admission: Limits,
+    /// What one connection may keep.
+    pub kv: KvQuota,
     /// The engine's sizes.
     pub engine: EngineSettings,
     /// What the operator opens.
@@ -139,19 +163,23 @@ impl Config {
     /// Reads the file, if there is one, and lets the arguments overrule it.
     pub fn load(data: PathBuf, file: Option<&Path>, listen: Option<SocketAddr>) -> anyhow::Result<Self> {
         let text = match file {
-            Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?,
+            Some(path) => {
+                std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?
+            }
             None => String::new(),
         };
         let name = file.map(|path| path.display().to_string()).unwrap_or_default();
         let file = parse(&text, &name)?;
-        let compiler = std::env::current_exe().context("cannot find this program, which is also the compiler")?;
+        let compiler =
+            std::env::current_exe().context("cannot find this program, which is also the compiler")?;
         file.resolve(data, listen, compiler)
     }
 }
 
 fn parse(text: &str, name: &str) -> anyhow::Result<ConfigFile> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
-        let line = 1 + text.bytes().take(error.span().map_or(0, |span| span.start)).filter(|b| *b == b'\n').count();
+        let line =
+            1 + text.bytes().take(error.span().map_or(0, |span| span.start)).filter(|b| *b == b'\n').count();
         anyhow::anyhow!("{name} line {line}: {}", explain_unknown(error.message()))
     })
 }
@@ -167,13 +195,18 @@ impl ConfigFile {
             listen: listen.unwrap_or(self.server.listen),
             grace,
             ingress: host_ingress::Limits { body_bytes: self.server.body_bytes, ..Default::default() },
-            http: host_ingress::Settings { connections: self.server.connections, grace, ..Default::default() },
+            http: host_ingress::Settings {
+                connections: self.server.connections,
+                grace,
+                ..Default::default()
+            },
             runs: host_runs::Settings { max_in_memory: self.runs.max_in_memory, ..Default::default() },
             admission: Limits {
                 calls_per_tenant: self.admission.calls_per_tenant,
                 waiting_per_tenant: self.admission.waiting_per_tenant,
                 wait: Duration::from_millis(self.admission.wait_ms),
             },
+            kv: KvQuota { keys: self.kv.keys, bytes: self.kv.bytes },
             engine: EngineSettings { slots: self.sandbox.slots.max(2), warm_slots: self.sandbox.warm_slots },
             policy: Policy { open: open.context("[egress] open")?, ..Policy::default() },
             bounds: ceiling(&self.bounds),
@@ -204,13 +237,18 @@ mod tests {
 
     #[test]
     fn a_typo_is_named_with_its_line() {
-        let error = parse("[server]\nlisten = '127.0.0.1:1'\n[sandbx]\n", "wharf.toml").unwrap_err().to_string();
-        assert!(error.starts_with("wharf.toml line 3:") && error.contains("did you mean `sandbox`?"), "{error}");
+        let error =
+            parse("[server]\nlisten = '127.0.0.1:1'\n[sandbx]\n", "wharf.toml").unwrap_err().to_string();
+        assert!(
+            error.starts_with("wharf.toml line 3:") && error.contains("did you mean `sandbox`?"),
+            "{error}"
+        );
     }
 
     #[test]
     fn the_operator_may_raise_and_lower_the_ceiling() {
-        let bounds = ceiling(&BoundsSpec { fuel: Some(1_000_000_000), wall_ms: Some(5), ..BoundsSpec::default() });
+        let bounds =
+            ceiling(&BoundsSpec { fuel: Some(1_000_000_000), wall_ms: Some(5), ..BoundsSpec::default() });
         assert_eq!((bounds.fuel, bounds.wall), (1_000_000_000, Duration::from_millis(5)));
         assert_eq!(bounds.memory, Bounds::default().memory);
     }

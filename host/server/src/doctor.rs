@@ -19,7 +19,9 @@ pub async fn examine(data: &Path, backup: Option<&Path>, restore: Option<&Path>)
     println!("wasmtime {}", host_sandbox::WASMTIME);
     match host_sandbox::probe(&EngineSettings::default())? {
         Allocation::Pooling => println!("allocation: pooling"),
-        Allocation::OnDemand => println!("allocation: on demand, four times slower: raise the limit on address space (ulimit -v)"),
+        Allocation::OnDemand => {
+            println!("allocation: on demand, four times slower: raise the limit on address space (ulimit -v)")
+        }
     }
     let folder = data.join(STORE);
     if let Some(from) = restore {
@@ -52,15 +54,18 @@ pub async fn examine(data: &Path, backup: Option<&Path>, restore: Option<&Path>)
 /// Restores into a folder of its own first: a backup that is not whole must
 /// not cost the store that is there.
 async fn set_aside_and_restore(folder: &Path, from: &Path) -> anyhow::Result<()> {
-    let mut file = BufReader::new(File::open(from).with_context(|| format!("cannot read `{}`", from.display()))?);
+    let mut file =
+        BufReader::new(File::open(from).with_context(|| format!("cannot read `{}`", from.display()))?);
     let fresh = folder.with_extension("restored");
     let store = SledStore::open(&fresh)?;
     host_store::backup::restore(&store, &mut file).await?;
     drop(store);
     if folder.exists() {
         let aside = folder.with_extension("damaged");
-        std::fs::rename(folder, &aside).with_context(|| format!("cannot move the store to `{}`", aside.display()))?;
+        std::fs::rename(folder, &aside)
+            .with_context(|| format!("cannot move the store to `{}`", aside.display()))?;
     }
-    std::fs::rename(&fresh, folder).with_context(|| format!("cannot move `{}` into place", fresh.display()))?;
+    std::fs::rename(&fresh, folder)
+        .with_context(|| format!("cannot move `{}` into place", fresh.display()))?;
     Ok(())
 }

@@ -29,14 +29,16 @@ impl Fire for AcceptedFires {
     ) -> BoxFuture<'a, Result<Fired, FireError>> {
         Box::pin(async move {
             let workflow = self.routes.workflow(&schedule.tenant, &schedule.workflow);
-            let workflow =
-                workflow.ok_or_else(|| FireError::Refused(format!("workflow `{}` does not exist", schedule.workflow)))?;
+            let workflow = workflow.ok_or_else(|| {
+                FireError::Refused(format!("workflow `{}` does not exist", schedule.workflow))
+            })?;
             let fire = schedule.fire_id(scheduled);
-            let data = serde_json::to_string(&schedule.input).map_err(|error| FireError::Refused(error.to_string()))?;
+            let data = serde_json::to_string(&schedule.input)
+                .map_err(|error| FireError::Refused(error.to_string()))?;
             let run = NewRun {
                 workflow,
                 started_by: StartedBy::Schedule(schedule.name.clone()),
-                draft: Draft { kind: KIND.to_owned(), subject: None, data },
+                draft: Draft { kind: KIND.to_owned(), subject: Some(instant(scheduled)), data },
             };
             let idempotency = Idempotency {
                 tenant: schedule.tenant.clone(),
@@ -53,4 +55,9 @@ impl Fire for AcceptedFires {
             }
         })
     }
+}
+
+/// The subject of the message: which instant it is for, however late the run begins.
+fn instant(scheduled: Timestamp) -> String {
+    scheduled.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
 }

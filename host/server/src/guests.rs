@@ -10,9 +10,9 @@ use host_model::bounds::Bounds;
 use host_model::clock::Clock;
 use host_model::effects::{BoxFuture, Effects};
 use host_model::id::MessageId;
+use host_model::manifest::{Direction, Manifest};
 use host_model::name::EndpointName;
 use host_model::outcome::{CallError, Finished, Outcome, Usage};
-use host_model::manifest::{Direction, Manifest};
 use host_model::resource::{Connection, Package};
 use host_model::run::Run;
 use host_routing::Routes;
@@ -40,7 +40,8 @@ impl Guests for SandboxedGuests {
         Box::pin(async move {
             let failed = |why: &dyn std::fmt::Display| HostFailure(why.to_string());
             let concurrency = self.routes.tenant(&run.tenant).and_then(|tenant| tenant.concurrency);
-            let _place = self.admission.place(&run.tenant, concurrency).await.map_err(|error| failed(&error))?;
+            let _place =
+                self.admission.place(&run.tenant, concurrency).await.map_err(|error| failed(&error))?;
             let package = self.registry.get(&run.package).await.map_err(|error| failed(&error))?;
             let package = package
                 .filter(|package| package.digest == run.digest)
@@ -60,7 +61,10 @@ impl Guests for SandboxedGuests {
                     log: Vec::new(),
                 });
             };
-            let called = self.sandbox.call(&connection, call.endpoint.as_str(), &call.input, &call.idempotency_key).await;
+            let called = self
+                .sandbox
+                .call(&connection, call.endpoint.as_str(), &call.input, &call.idempotency_key)
+                .await;
             called.map_err(|error| HostFailure(error.to_string()))
         })
     }
@@ -83,14 +87,17 @@ impl Calls for SandboxedGuests {
             let described = self.sandbox.describe(&package, component, &Bounds::default()).await;
             let finished = described.map_err(|error| match error {
                 // The upload is to blame, and its author can read why.
-                CallFailed::Prepare(why @ (PrepareError::Compile(CompileError::Refused(_) | CompileError::TooMuch) | PrepareError::Link(_))) => {
-                    PortError::Refused(why.to_string())
-                }
+                CallFailed::Prepare(
+                    why @ (PrepareError::Compile(CompileError::Refused(_) | CompileError::TooMuch)
+                    | PrepareError::Link(_)),
+                ) => PortError::Refused(why.to_string()),
                 error => internal(&error),
             })?;
             let served = match finished.outcome {
                 Outcome::Answered(served) => served,
-                other => return Err(PortError::Refused(format!("`describe` did not answer: {}", ended(&other)))),
+                other => {
+                    return Err(PortError::Refused(format!("`describe` did not answer: {}", ended(&other))));
+                }
             };
             compare(&package.manifest, &served).map_err(PortError::Refused)
         })
@@ -122,13 +129,17 @@ impl Calls for SandboxedGuests {
 fn compare(manifest: &Manifest, served: &[(String, Direction)]) -> Result<(), String> {
     for (name, direction) in served {
         if manifest.endpoint(name, *direction).is_none() {
-            return Err(format!("the code serves the {direction} endpoint `{name}`, which wharf.toml does not declare"));
+            return Err(format!(
+                "the code serves the {direction} endpoint `{name}`, which wharf.toml does not declare"
+            ));
         }
     }
     for (name, endpoint) in &manifest.endpoints {
         let direction = endpoint.direction;
         if !served.iter().any(|served| served.0 == name.as_str() && served.1 == direction) {
-            return Err(format!("wharf.toml declares the {direction} endpoint `{name}`, which the code does not serve"));
+            return Err(format!(
+                "wharf.toml declares the {direction} endpoint `{name}`, which the code does not serve"
+            ));
         }
     }
     Ok(())

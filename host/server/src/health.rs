@@ -50,6 +50,11 @@ async fn metrics(State(health): State<Arc<Health>>) -> ([(header::HeaderName, &'
     line("wharf_store_commits_total", "counter", stats.commits);
     line("wharf_store_fsyncs_total", "counter", stats.fsyncs);
     let _ = writeln!(text, "# TYPE wharf_build_info gauge");
-    let _ = writeln!(text, "wharf_build_info{{version=\"{}\",wasmtime=\"{}\"}} 1", env!("CARGO_PKG_VERSION"), host_sandbox::WASMTIME);
+    let _ = writeln!(
+        text,
+        "wharf_build_info{{version=\"{}\",wasmtime=\"{}\"}} 1",
+        env!("CARGO_PKG_VERSION"),
+        host_sandbox::WASMTIME
+    );
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }

@@ -16,10 +16,15 @@ const MAX_SHOWN: usize = 1_000;
 pub(crate) struct RunsView(pub(crate) Arc<Runs>);
 
 impl RunsPort for RunsView {
-    fn list<'a>(&'a self, tenant: &'a TenantId, query: RunQuery) -> BoxFuture<'a, Result<RunPage, PortError>> {
+    fn list<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        query: RunQuery,
+    ) -> BoxFuture<'a, Result<RunPage, PortError>> {
         Box::pin(async move {
             let filter = Filter { workflow: query.workflow, status: query.status };
-            let page = self.0.list(tenant, &filter, query.after, query.limit.get()).await.map_err(internal)?;
+            let page =
+                self.0.list(tenant, &filter, query.after, query.limit.get()).await.map_err(internal)?;
             Ok(RunPage { runs: page.runs, next: page.next })
         })
     }
@@ -30,7 +35,9 @@ impl RunsPort for RunsView {
         run: RunId,
     ) -> BoxFuture<'a, Result<Option<RunStory>, PortError>> {
         Box::pin(async move {
-            let Some((shown, mut page)) = self.0.show(tenant, run).await.map_err(internal)? else { return Ok(None) };
+            let Some((shown, mut page)) = self.0.show(tenant, run).await.map_err(internal)? else {
+                return Ok(None);
+            };
             let mut steps = page.steps;
             while let Some(after) = page.next {
                 if steps.len() >= MAX_SHOWN {
@@ -56,7 +63,11 @@ impl SecretsPort for Secrets {
         Box::pin(async move { self.0.set(tenant, name, value).await.map_err(vault) })
     }
 
-    fn delete<'a>(&'a self, tenant: &'a TenantId, name: &'a SecretName) -> BoxFuture<'a, Result<bool, PortError>> {
+    fn delete<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        name: &'a SecretName,
+    ) -> BoxFuture<'a, Result<bool, PortError>> {
         Box::pin(async move { self.0.delete(tenant, name).await.map_err(vault) })
     }
 

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::routing::get;
 use bytes::Bytes;
 use host_admission::Admission;
-use host_capabilities::{Capabilities, KvQuota};
+use host_capabilities::Capabilities;
 use host_control::{Catalog, Ceilings, Control, Outlet, Tokens};
 use host_egress::{Egress, EgressConfig, MasterKey, Vault};
 use host_ingress::Drained;
@@ -57,7 +57,8 @@ impl Server {
     /// Opens the data folder, takes up what a crash left, and listens.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let folder = |name: &str| config.data.join(name);
-        fs::create_dir_all(&config.data).with_context(|| format!("cannot make `{}`", config.data.display()))?;
+        fs::create_dir_all(&config.data)
+            .with_context(|| format!("cannot make `{}`", config.data.display()))?;
         fs::set_permissions(&config.data, fs::Permissions::from_mode(0o700))?;
 
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -65,15 +66,17 @@ impl Server {
         let store: Arc<dyn Store> = sled.clone();
         let blobs = Blobs::open(&folder("blobs"))?;
         let registry = Registry::new(Arc::clone(&store), blobs.clone(), Arc::clone(&clock));
-        let vault = Arc::new(Vault::new(Arc::clone(&store), MasterKey::load_or_create(&folder("master.key"))?));
+        let vault =
+            Arc::new(Vault::new(Arc::clone(&store), MasterKey::load_or_create(&folder("master.key"))?));
         let egress = EgressConfig { policy: config.policy, ..EgressConfig::default() };
         let capabilities = Capabilities {
             store: Arc::clone(&store),
             egress: Arc::new(Egress::new(egress, Arc::clone(&vault))?),
             clock: Arc::clone(&clock),
-            kv_quota: KvQuota::default(),
+            kv_quota: config.kv,
         };
-        let settings = Settings { engine: config.engine, artefacts: config.artefacts, compiler: config.compiler };
+        let settings =
+            Settings { engine: config.engine, artefacts: config.artefacts, compiler: config.compiler };
         let components = Arc::new(Components(registry.clone()));
         let sandbox = Arc::new(Sandbox::start(settings, Arc::new(capabilities), components)?);
 
@@ -86,12 +89,14 @@ impl Server {
             registry: registry.clone(),
             clock: Arc::clone(&clock),
         });
-        let runs = Runs::new(Arc::clone(&store), blobs, Arc::clone(&clock), Arc::clone(&guests) as _, config.runs);
+        let runs =
+            Runs::new(Arc::clone(&store), blobs, Arc::clone(&clock), Arc::clone(&guests) as _, config.runs);
 
         let fires = AcceptedFires { routes: Arc::clone(&routes), runs: Arc::clone(&runs) };
         let scheduler = Scheduler::new(Arc::clone(&store), Arc::clone(&clock), Arc::new(fires));
         let outlet = Box::new(Serving { routes: Arc::clone(&routes), schedules: scheduler.schedules() });
-        let ceilings = Ceilings { connection: config.bounds.clone(), workflow: workflow_bounds(&config.bounds) };
+        let ceilings =
+            Ceilings { connection: config.bounds.clone(), workflow: workflow_bounds(&config.bounds) };
         let catalog = Catalog::open(Arc::clone(&store), registry.clone(), ceilings, outlet).await?;
 
         runs.recover().await?;
@@ -127,12 +132,23 @@ impl Server {
             .fallback(host_ingress::no_route);
 
         let listener = TcpListener::bind(config.listen).await;
-        let listener = listener.with_context(|| format!("cannot listen on {}: is another host there?", config.listen))?;
+        let listener = listener
+            .with_context(|| format!("cannot listen on {}: is another host there?", config.listen))?;
         let address = listener.local_addr()?;
         let stop_serving = CancellationToken::new();
         let serving = host_ingress::serve(listener, router, config.http, stop_serving.clone());
         let http = background.spawn(serving);
-        Ok(Self { address, operator_token, http, admission, runs, sandbox, stop_serving, stop_background, background })
+        Ok(Self {
+            address,
+            operator_token,
+            http,
+            admission,
+            runs,
+            sandbox,
+            stop_serving,
+            stop_background,
+            background,
+        })
     }
 
     /// Where it listens.
@@ -149,7 +165,8 @@ impl Server {
     /// waits. What was cut stays accepted and goes on at the next start.
     pub async fn drain(self, grace: Duration) -> Drained {
         self.stop_serving.cancel();
-        let (http, runs, calls) = tokio::join!(self.http, self.runs.drain(grace), self.admission.drain(grace));
+        let (http, runs, calls) =
+            tokio::join!(self.http, self.runs.drain(grace), self.admission.drain(grace));
         let streams = tokio::time::timeout(grace, self.sandbox.drain()).await.is_ok();
         self.stop_background.cancel();
         self.background.close();

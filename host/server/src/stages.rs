@@ -38,7 +38,8 @@ impl host_ingress::Stages for Stages {
     async fn serve(&self, inbound: Inbound) -> Result<Reply, Refusal> {
         match inbound.address()? {
             Address::Hook { tenant, connection, rest } => {
-                let routed = self.routes.resolve_hook(tenant, connection, rest).map_err(|_| Refusal::NoRoute)?;
+                let routed =
+                    self.routes.resolve_hook(tenant, connection, rest).map_err(|_| Refusal::NoRoute)?;
                 self.hook(routed, inbound).await
             }
             Address::Run { tenant, workflow } => {
@@ -56,7 +57,9 @@ impl Stages {
     async fn hook(&self, routed: Routed, mut inbound: Inbound) -> Result<Reply, Refusal> {
         let (connection, endpoint, path) = match routed.target.clone() {
             Target::Endpoint { connection, endpoint, path } => (connection, endpoint, path),
-            Target::Proxy { connection, path } => return self.proxy(routed, connection, &path, inbound).await,
+            Target::Proxy { connection, path } => {
+                return self.proxy(routed, connection, &path, inbound).await;
+            }
             Target::Workflow(_) => return Err(Refusal::NoRoute),
         };
         let prefer = inbound.prefer;
@@ -79,7 +82,9 @@ impl Stages {
         drop(place); // the guest is over; accepting waits for the disk only
         let received = Refusal::unless_answered(finished.outcome)?;
         if received.messages.is_empty() {
-            return Ok(received.answer.map_or(Reply::Accepted { tenant: routed.tenant, runs: Vec::new() }, Reply::Answer));
+            return Ok(received
+                .answer
+                .map_or(Reply::Accepted { tenant: routed.tenant, runs: Vec::new() }, Reply::Answer));
         }
         let runs = self.triggered(&connection, received.messages)?;
         let accepted = self.runs.accept(runs, idempotency).await.map_err(not_accepted)?;
@@ -108,7 +113,9 @@ impl Stages {
         let (_, place) = admitted.split();
         match self.sandbox.serve(&connection, request, place).await.map_err(Refusal::internal)? {
             Ok(response) => Ok(Reply::Stream(response.map(axum::body::Body::new))),
-            Err(finished) => Err(Refusal::unless_answered(finished.outcome).err().unwrap_or(Refusal::NoRoute)),
+            Err(finished) => {
+                Err(Refusal::unless_answered(finished.outcome).err().unwrap_or(Refusal::NoRoute))
+            }
         }
     }
 
@@ -118,7 +125,8 @@ impl Stages {
         let prefer = inbound.prefer;
         let body = inbound.buffer().await?;
         let input = Digest::of(&body);
-        let data = String::from_utf8(body.into()).map_err(|_| Refusal::BadRequest("the body is not UTF-8".into()))?;
+        let data = String::from_utf8(body.into())
+            .map_err(|_| Refusal::BadRequest("the body is not UTF-8".into()))?;
         let data = if data.is_empty() { "null".to_owned() } else { data };
         let idempotency = inbound.idempotency_key.map(|key| Idempotency {
             tenant: routed.tenant.clone(),
@@ -192,7 +200,12 @@ impl Stages {
     }
 }
 
-fn hook_key(inbound: &Inbound, connection: &Connection, endpoint: &EndpointName, body: &[u8]) -> Option<Idempotency> {
+fn hook_key(
+    inbound: &Inbound,
+    connection: &Connection,
+    endpoint: &EndpointName,
+    body: &[u8],
+) -> Option<Idempotency> {
     let key = inbound.idempotency_key.clone()?;
     Some(Idempotency {
         tenant: connection.tenant.clone(),
@@ -203,7 +216,9 @@ fn hook_key(inbound: &Inbound, connection: &Connection, endpoint: &EndpointName,
 }
 
 /// The caller's body, its errors told in the sandbox's words.
-fn sandbox_body(body: axum::body::Body) -> impl http_body::Body<Data = bytes::Bytes, Error = host_sandbox::BodyError> {
+fn sandbox_body(
+    body: axum::body::Body,
+) -> impl http_body::Body<Data = bytes::Bytes, Error = host_sandbox::BodyError> {
     http_body_util::BodyExt::map_err(body, |_| host_sandbox::BodyError::HttpRequestBodySize(None))
 }
 
@@ -219,7 +234,8 @@ fn not_accepted(error: AcceptError) -> Refusal {
         AcceptError::KeyReused => Refusal::KeyReused,
         AcceptError::Stopping => Refusal::Draining,
         AcceptError::Draft { .. } | AcceptError::TooMany { .. } | AcceptError::KeyLength(_) => {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            let cause =
+                std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
             Refusal::Declined(CallError::InvalidInput(format!("{error}{cause}")))
         }
         AcceptError::Conflict | AcceptError::Store(_) | AcceptError::Interrupted => Refusal::internal(error),

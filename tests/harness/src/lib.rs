@@ -3,16 +3,25 @@
 //!
 //! A test is a story: a host, a guest, a grant, what happened. The harness
 //! keeps the set-up out of the story and has no opinion about the outcome.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a test that cannot be set up must fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot be set up must fail"
+)]
 
+mod contract;
 mod host;
 mod lead;
+mod wire;
 mod yaml;
 
 use std::path::PathBuf;
 
+pub use contract::{Function, functions};
 pub use host::{Answer, Host, HostBuilder, Tenant};
 pub use lead::{LeadIntake, form};
+pub use wire::{Seen, Wire};
 pub use yaml::Connection;
 
 /// The repository's root.
@@ -39,4 +48,10 @@ pub fn example(name: &str) -> PathBuf {
 /// A probe's component: `probe("loop-forever")`.
 pub fn probe(name: &str) -> PathBuf {
     guests().join("examples").join(format!("{}.wasm", name.replace('-', "_")))
+}
+
+/// A probe's component as Rust's target `wasm32-wasip2` makes it: with what
+/// the language's runtime drags in. Only those that the Makefile names.
+pub fn wasi_probe(name: &str) -> PathBuf {
+    root().join("target/wasm32-wasip2/guest/examples").join(format!("{}.wasm", name.replace('-', "_")))
 }

@@ -77,7 +77,10 @@ impl Connection {
             }
         };
         section("config", self.config.iter().map(|(field, value)| format!("{field}: {value:?}")).collect());
-        section("credentials", self.credentials.iter().map(|(name, secret)| format!("{name}: {{ secret: {secret} }}")).collect());
+        section(
+            "credentials",
+            self.credentials.iter().map(|(name, secret)| format!("{name}: {{ secret: {secret} }}")).collect(),
+        );
         let mut grants = Vec::new();
         if !self.http.is_empty() {
             grants.push(format!("http: {:?}", self.http));
