@@ -49,7 +49,8 @@ pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     let native = shot(to, vec!["/lead".to_owned()]);
 
     let host = HostBuilder::default()
-        .config("slots = 1000\nwarm-slots = 2000\n[admission]\ncalls-per-tenant = 1000")
+        .full_size()
+        .config("[admission]\ncalls-per-tenant = 1000")
         .start()
         .await;
     let acme = host.tenant("acme").await;
@@ -95,8 +96,11 @@ pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
 fn rename(component: &mut [u8], name: &str) -> anyhow::Result<()> {
     let (was, now) = (format!("name = \"{NAME}\""), format!("name = \"{name}\""));
     anyhow::ensure!(now.len() == was.len(), "names differ in length");
-    let at = component.windows(was.len()).position(|window| window == was.as_bytes());
-    let at = at.with_context(|| format!("the manifest of lead-transform has no `{was}`"))?;
-    component[at..at + was.len()].copy_from_slice(now.as_bytes());
+    let mut found = false;
+    while let Some(at) = component.windows(was.len()).position(|window| window == was.as_bytes()) {
+        component[at..at + was.len()].copy_from_slice(now.as_bytes());
+        found = true;
+    }
+    anyhow::ensure!(found, "the manifest of lead-transform has no `{was}`");
     Ok(())
 }

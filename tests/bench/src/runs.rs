@@ -15,8 +15,8 @@ const ROUND: Duration = Duration::from_secs(3);
 #[tokio::main]
 pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     println!("runs: the lead intake with three stand-ins, durable");
-    let places = "slots = 1000\nwarm-slots = 1000\n[admission]\ncalls-per-tenant = 1000";
-    let intake = LeadIntake::start_with(HostBuilder::default().config(places)).await;
+    let places = "[admission]\ncalls-per-tenant = 1000";
+    let intake = LeadIntake::start_with(HostBuilder::default().full_size().config(places)).await;
     let body = "name=Ada&email=ada%40analytical.example&region=EMEA&message=Do+you+ship+to+London%3F";
     let shot = |path: &str, prefer: &str, expect| Shot {
         to: intake.host.address(),

@@ -13,6 +13,7 @@ use serde_json::Value;
 pub struct HostBuilder {
     config: String,
     opened: Vec<String>,
+    full_size: bool,
 }
 
 impl HostBuilder {
@@ -21,6 +22,13 @@ impl HostBuilder {
     pub fn config(mut self, text: &str) -> Self {
         self.config.push_str(text);
         self.config.push('\n');
+        self
+    }
+
+    /// Gives the sandbox its default sizes instead of those of a small test host.
+    #[must_use]
+    pub fn full_size(mut self) -> Self {
+        self.full_size = true;
         self
     }
 
@@ -36,8 +44,9 @@ impl HostBuilder {
         let data = tempfile::tempdir().unwrap();
         let config = data.path().join("wharf.toml");
         let cache = std::env::temp_dir().join("wharf-test-artefacts"); // compiled once for all tests
+        let sizes = if self.full_size { "" } else { "slots = 100\nwarm-slots = 10\n" };
         let text = format!(
-            "[egress]\nopen = [{}]\n[sandbox]\nslots = 100\nwarm-slots = 10\nartefact-cache = \"{}\"\n{}",
+            "[egress]\nopen = [{}]\n[sandbox]\n{sizes}artefact-cache = \"{}\"\n{}",
             self.opened.join(", "),
             cache.display(),
             self.config
@@ -209,14 +218,17 @@ impl Host {
     /// Uploads a component; gives the answer, whatever it is.
     pub async fn publish(&self, component: impl AsRef<Path>) -> Answer {
         let path = component.as_ref();
-        let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("`make guests` makes {}: {error}", path.display()));
+        let bytes = std::fs::read(path)
+            .unwrap_or_else(|error| panic!("`make guests` makes {}: {error}", path.display()));
         self.operate(Method::POST, "/packages", bytes).await
     }
 
     /// A new tenant with a token of its own.
     pub async fn tenant(&self, name: &str) -> Tenant<'_> {
         self.operate(Method::PUT, &format!("/tenants/{name}"), format!("{{\"name\":\"{name}\"}}")).await;
-        let answer = self.operate(Method::POST, "/tokens", format!("{{\"tenant\":\"{name}\",\"note\":\"test\"}}")).await;
+        let answer = self
+            .operate(Method::POST, "/tokens", format!("{{\"tenant\":\"{name}\",\"note\":\"test\"}}"))
+            .await;
         let token = answer.json()["token"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned();
         self.tenant_with(name, &token)
     }
@@ -247,7 +259,9 @@ impl Tenant<'_> {
     /// Applies YAML; gives the answer, whatever it is.
     pub async fn try_apply(&self, yaml: &str) -> Answer {
         let path = format!("/api/v1/apply?tenant={}&file=test.yaml", self.name);
-        self.host.ask(self.host.request(Method::POST, &path).bearer_auth(&self.token).body(yaml.to_owned())).await
+        self.host
+            .ask(self.host.request(Method::POST, &path).bearer_auth(&self.token).body(yaml.to_owned()))
+            .await
     }
 
     /// Applies YAML that is right.
@@ -287,7 +301,11 @@ impl Tenant<'_> {
             if run["run"]["status"] != "accepted" {
                 return run;
             }
-            assert!(began.elapsed() < Duration::from_secs(30), "{id} does not end: {run}\n{}", self.host.log());
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "{id} does not end: {run}\n{}",
+                self.host.log()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

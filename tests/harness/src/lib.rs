@@ -6,11 +6,13 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::missing_panics_doc,
     reason = "a test that cannot be set up must fail"
 )]
 
 mod contract;
+mod eventually;
 mod host;
 mod lead;
 mod wire;
@@ -19,6 +21,7 @@ mod yaml;
 use std::path::PathBuf;
 
 pub use contract::{Function, functions};
+pub use eventually::eventually;
 pub use host::{Answer, Host, HostBuilder, Tenant};
 pub use lead::{LeadIntake, form};
 pub use wire::{Seen, Wire};
