@@ -75,7 +75,7 @@ struct Process {
 impl Process {
     fn start(data: &Path) -> Self {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(data.join("wharf.log")).unwrap();
-        let mut child = Command::new(crate::wharf())
+        let child = Command::new(crate::wharf())
             .args(["up", "--listen", "127.0.0.1:0", "--data"])
             .arg(data.join("data"))
             .arg("--config")
@@ -84,14 +84,16 @@ impl Process {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut token = None;
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        // Dropped, it ends the child, also if the test fails below.
+        let mut process = Self { child, address: String::new(), token: None };
+        for line in BufReader::new(process.child.stdout.take().unwrap()).lines() {
             let line = line.unwrap();
             if let Some((_, text)) = line.split_once("operator token: ") {
-                token = Some(text.trim().to_owned());
+                process.token = Some(text.trim().to_owned());
             }
             if let Some((_, address)) = line.split_once("listening on http://") {
-                return Self { child, address: address.trim().to_owned(), token };
+                address.trim().clone_into(&mut process.address);
+                return process;
             }
         }
         let log = std::fs::read_to_string(data.join("wharf.log")).unwrap_or_default();
