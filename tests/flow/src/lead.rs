@@ -6,7 +6,11 @@ use tests_harness::{Answer, LeadIntake, form};
 use tests_upstreams::Fault;
 
 fn lead(name: &str) -> Value {
-    form(name).into_iter().map(|(field, value)| (field.to_owned(), json!(value))).collect::<serde_json::Map<_, _>>().into()
+    form(name)
+        .into_iter()
+        .map(|(field, value)| (field.to_owned(), json!(value)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 async fn arrives(intake: &LeadIntake, answer: Answer) {
@@ -15,7 +19,9 @@ async fn arrives(intake: &LeadIntake, answer: Answer) {
     assert_eq!(shown["run"]["status"], "succeeded", "{shown}");
     let effects = intake.upstreams.effects();
     assert_eq!((effects.leads.len(), effects.messages.len(), effects.posts.len()), (1, 1, 1));
-    for system in [intake.upstreams.crm_received(), intake.upstreams.mail_received(), intake.upstreams.chat_received()] {
+    for system in
+        [intake.upstreams.crm_received(), intake.upstreams.mail_received(), intake.upstreams.chat_received()]
+    {
         let sent: Vec<_> = system.iter().filter(|request| request.method == "POST").collect();
         assert_eq!(sent.len(), 1);
         assert_eq!(sent[0].credential, tests_upstreams::Credential::Right, "{sent:?}");
@@ -66,7 +72,12 @@ async fn a_run_shows_its_steps_inputs_outputs_and_work() {
     let shown = intake.acme().ended(&run).await;
 
     let steps = shown["steps"].as_array().unwrap();
-    let of = |index: usize| (steps[index]["effect"]["role"].as_str().unwrap(), steps[index]["effect"]["endpoint"].as_str().unwrap());
+    let of = |index: usize| {
+        (
+            steps[index]["effect"]["role"].as_str().unwrap(),
+            steps[index]["effect"]["endpoint"].as_str().unwrap(),
+        )
+    };
     assert_eq!(of(0), ("crm", "create-lead"));
     assert_eq!([of(1), of(2)], [("mail", "send"), ("chat", "post")]);
     for step in steps {
@@ -86,7 +97,8 @@ async fn a_run_shows_its_steps_inputs_outputs_and_work() {
 async fn the_same_idempotency_key_starts_one_run() {
     let intake = LeadIntake::start().await;
     let send = |name: &'static str| {
-        let hook = intake.acme().hook("website/inquiry").header("idempotency-key", "form-1").form(&form(name));
+        let hook =
+            intake.acme().hook("website/inquiry").header("idempotency-key", "form-1").form(&form(name));
         intake.host.ask(hook)
     };
     let first = LeadIntake::run_of(&send("Ada").await.expect(202));
@@ -106,7 +118,11 @@ async fn a_connector_that_declines_fails_the_run_and_says_why() {
     assert_eq!(shown["run"]["status"], "failed");
     assert_eq!(shown["steps"][0]["outcome"]["outcome"], "declined");
     assert_eq!(shown["steps"][0]["outcome"]["value"]["error"], "conflict");
-    assert_eq!(intake.upstreams.effects().messages.len(), 0, "nobody was greeted for a lead that does not exist");
+    assert_eq!(
+        intake.upstreams.effects().messages.len(),
+        0,
+        "nobody was greeted for a lead that does not exist"
+    );
 }
 
 #[tokio::test]

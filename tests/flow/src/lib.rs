@@ -1,5 +1,7 @@
 //! Stories of the main job: a lead comes in, three outside systems get it.
 #![cfg(test)]
 
+mod cli;
 mod lead;
+mod schedule;
 mod stopping;
