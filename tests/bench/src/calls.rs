@@ -20,7 +20,8 @@ const ROUND: Duration = Duration::from_millis(700);
 
 pub(crate) fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     println!("calls: a fresh sandbox around a 1 KB JSON transform");
-    let threads = |count| tokio::runtime::Builder::new_multi_thread().worker_threads(count).enable_all().build();
+    let threads =
+        |count| tokio::runtime::Builder::new_multi_thread().worker_threads(count).enable_all().build();
     let (one, two) = (threads(1)?, threads(2)?);
     let Fleet { sandbox, connections } = one.block_on(fleet(500))?;
     let first: Arc<[_]> = connections.iter().take(1).cloned().collect();
@@ -49,7 +50,9 @@ fn request() -> InboundRequest {
         method: http::Method::POST,
         path: String::new(),
         query: None,
-        headers: [(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))].into_iter().collect(),
+        headers: [(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]
+            .into_iter()
+            .collect(),
         body: native::lead().into(),
     }
 }
@@ -63,7 +66,11 @@ async fn call(sandbox: &Sandbox, connections: &[Arc<Connection>], times: usize) 
 }
 
 /// Calls a second on this many tasks.
-async fn rate(sandbox: &Arc<Sandbox>, connections: &Arc<[Arc<Connection>]>, tasks: usize) -> anyhow::Result<f64> {
+async fn rate(
+    sandbox: &Arc<Sandbox>,
+    connections: &Arc<[Arc<Connection>]>,
+    tasks: usize,
+) -> anyhow::Result<f64> {
     let began = Instant::now();
     let tracker = tokio_util::task::TaskTracker::new();
     let handles: Vec<_> = (0..tasks)
@@ -93,7 +100,8 @@ async fn rate(sandbox: &Arc<Sandbox>, connections: &Arc<[Arc<Connection>]>, task
 /// Microseconds a call in one instance that is used again and again.
 async fn reuse(sandbox: &Sandbox, connection: &Arc<Connection>) -> anyhow::Result<f64> {
     const TIMES: u32 = 5_000;
-    let bounds = Bounds { fuel: u64::MAX / 2, memory: 256 << 20, wall: Duration::from_secs(60), ..Bounds::default() };
+    let bounds =
+        Bounds { fuel: u64::MAX / 2, memory: 256 << 20, wall: Duration::from_secs(60), ..Bounds::default() };
     let connection = Arc::new(Connection { bounds, ..Connection::clone(connection) });
     let began = Instant::now();
     sandbox.receive_again_and_again(&connection, request(), TIMES).await?;

@@ -33,7 +33,8 @@ impl Variants {
     fn content(&self, number: usize) -> Bytes {
         let mut component = self.0.to_vec();
         let data = number.to_string();
-        CustomSection { name: "variant".into(), data: data.as_bytes().into() }.append_to_component(&mut component);
+        CustomSection { name: "variant".into(), data: data.as_bytes().into() }
+            .append_to_component(&mut component);
         component.into()
     }
 }
@@ -47,7 +48,8 @@ impl Source for Variants {
 
 /// Compiles and loads `count` connectors in a sandbox of this process.
 pub(crate) async fn fleet(count: usize) -> anyhow::Result<Fleet> {
-    let component = std::fs::read(tests_harness::probe("lead-transform")).context("run `make guests` first")?;
+    let component =
+        std::fs::read(tests_harness::probe("lead-transform")).context("run `make guests` first")?;
     let mut variants = Variants(component.into(), Vec::new());
     variants.1 = (0..count).map(|number| Digest::of(&variants.content(number))).collect();
     let verified = registry::verify(&variants.0)?;

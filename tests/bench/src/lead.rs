@@ -36,7 +36,10 @@ pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     println!("lead: {CALLERS} connections, native axum against a fresh sandbox per request");
     let mut child = Command::new(std::env::current_exe()?).arg("native").stdout(Stdio::piped()).spawn()?;
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().context("no stdout")?), &mut line)?;
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(child.stdout.take().context("no stdout")?),
+        &mut line,
+    )?;
     let _native = Owned(child);
     let to: SocketAddr = line.trim().parse()?;
     let shot = |to, paths: Vec<String>| Shot {
@@ -48,11 +51,8 @@ pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     };
     let native = shot(to, vec!["/lead".to_owned()]);
 
-    let host = HostBuilder::default()
-        .full_size()
-        .config("[admission]\ncalls-per-tenant = 1000")
-        .start()
-        .await;
+    let host =
+        HostBuilder::default().full_size().config("[admission]\ncalls-per-tenant = 1000").start().await;
     let acme = host.tenant("acme").await;
     let component = std::fs::read(probe("lead-transform"))?;
     let folder = tempfile::tempdir()?;

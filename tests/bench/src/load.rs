@@ -34,7 +34,8 @@ pub(crate) async fn fire(shot: &Shot, callers: usize, time: Duration) -> anyhow:
     let over = Arc::new(AtomicBool::new(false));
     let began = Instant::now();
     let tasks = TaskTracker::new();
-    let handles: Vec<_> = (0..callers).map(|n| tasks.spawn(caller(shot.clone(), n, Arc::clone(&over)))).collect();
+    let handles: Vec<_> =
+        (0..callers).map(|n| tasks.spawn(caller(shot.clone(), n, Arc::clone(&over)))).collect();
     tokio::time::sleep(time).await;
     over.store(true, Ordering::Relaxed);
     let mut times = Vec::new();
@@ -67,7 +68,11 @@ async fn caller(shot: Shot, first: usize, over: Arc<AtomicBool>) -> anyhow::Resu
         let answer = sender.send_request(request.body(Full::new(shot.body.clone()))?).await?;
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
-        anyhow::ensure!(status == shot.expect, "{path} answered {status}: {}", String::from_utf8_lossy(&body));
+        anyhow::ensure!(
+            status == shot.expect,
+            "{path} answered {status}: {}",
+            String::from_utf8_lossy(&body)
+        );
         times.push(sent.elapsed());
     }
     Ok(times)

@@ -5,7 +5,12 @@
 //! and the figure is the median; absolute times differ between machines,
 //! ratios less so.
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot run must stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot run must stop"
+)]
 
 mod calls;
 mod figures;
@@ -17,6 +22,8 @@ mod runs;
 
 use figures::Figures;
 
+type Measure = fn(&mut Figures) -> anyhow::Result<()>;
+
 fn main() -> anyhow::Result<()> {
     let wanted = std::env::args().nth(1);
     match wanted.as_deref() {
@@ -26,8 +33,12 @@ fn main() -> anyhow::Result<()> {
         _ => {}
     }
     // `bench lead` measures one part; only the whole is written down.
-    let parts: [(&str, fn(&mut Figures) -> anyhow::Result<()>); 4] =
-        [("calls", calls::measure), ("idle", idle::measure), ("lead", lead::measure), ("runs", runs::measure)];
+    let parts: [(&str, Measure); 4] = [
+        ("calls", calls::measure),
+        ("idle", idle::measure),
+        ("lead", lead::measure),
+        ("runs", runs::measure),
+    ];
     let mut figures = Figures::default();
     for (name, measure) in parts {
         if wanted.as_deref().is_none_or(|wanted| wanted == name) {
