@@ -107,7 +107,10 @@ async fn an_answer_over_the_body_bound_is_refused_and_one_at_it_is_not() {
 
 #[tokio::test]
 async fn nobody_there_is_a_failed_connection() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Bound and not listening: the port refuses, and nobody else can take it.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = socket.local_addr().unwrap();
     let host = HostBuilder::default().open(closed).start().await;
     let url = format!("http://{closed}");
     let acme =

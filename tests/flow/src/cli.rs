@@ -216,8 +216,9 @@ async fn how_a_command_ended_is_in_its_exit_code() {
     assert!(unknown.err.contains("does not know this token"), "{unknown:?}");
 
     // 4: nobody there.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nobody = User { server: format!("http://{free}"), ..user };
+    let silent = tokio::net::TcpSocket::new_v4().unwrap(); // bound and not listening
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = User { server: format!("http://{}", silent.local_addr().unwrap()), ..user };
     let lost = nobody.types(&["get", "connection"]).await.exit(4);
     assert!(lost.err.contains("cannot reach") && lost.err.contains("wharf up"), "{lost:?}");
 }
