@@ -25,7 +25,9 @@ demo: guests
 	cargo build --quiet --bins
 	tests/demo/run.sh
 
+# The stories run the binary `wharf` itself, which `cargo test` alone would not build.
 test: guests
+	cargo build --quiet --bins
 	cargo test --quiet
 
 bench: guests

@@ -173,7 +173,12 @@ impl Registry {
     }
 
     /// Writes the blobs; only then may a record name them.
-    async fn store_content(&self, bytes: Bytes, verified: VerifiedPackage, by: &str) -> Result<Record, ReadError> {
+    async fn store_content(
+        &self,
+        bytes: Bytes,
+        verified: VerifiedPackage,
+        by: &str,
+    ) -> Result<Record, ReadError> {
         let package = verified.manifest.package();
         let manifest =
             serde_json::to_vec(&verified.manifest).map_err(|_| ReadError::Damaged(package.to_string()))?;

@@ -26,6 +26,7 @@ mod serve;
 mod stall;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 pub use address::Address;
 pub use inbound::{Bearer, Inbound};

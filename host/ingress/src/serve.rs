@@ -1,8 +1,8 @@
 //! Connections: accepted within a cap, read within time limits, drained at the end.
 
+use std::future::poll_fn;
 use std::io;
 use std::num::NonZeroUsize;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
 use crate::stall::Stalling;
+use crate::unread::Watched;
 
 /// The most bytes of a request's head, and of a piece of a body. hyper's own
 /// default would let each connection hold 400 KB.
@@ -26,6 +28,11 @@ const BUFFER: usize = 64 << 10;
 /// After an accept that failed: most likely there are no file descriptors
 /// left, and only a connection's end brings one back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How much of a refused body is read into nothing, so that its sender comes
+/// to read the answer: some more than the largest upload may have left.
+const LINGER_BYTES: u64 = 16 << 20;
+/// How long that may take; a place among the connections is held meanwhile.
+const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// What all connections together may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,24 +130,44 @@ async fn connection(stream: TcpStream, router: Router, settings: Settings, stop:
     if stream.set_nodelay(true).is_err() {
         return; // already gone
     }
-    let service = service_fn(move |request: Request<Incoming>| router.clone().call(request));
+    // Boxed, so that the connection can be taken apart at its end.
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (request, unread) = Watched::request(request);
+        let answering = router.clone().call(request);
+        Box::pin(async move { answering.await.map(|answer| unread.close_after(answer)) })
+    });
     let stream = TokioIo::new(Stalling::new(stream, settings.stall_time));
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(settings.head_time)
-            .max_buf_size(BUFFER)
-            .serve_connection(stream, service)
-    );
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.head_time)
+        .max_buf_size(BUFFER)
+        .serve_connection(stream, service);
     let served = tokio::select! {
         biased;
-        served = connection.as_mut() => served,
+        served = poll_fn(|context| connection.poll_without_shutdown(context)) => served,
         () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
+            poll_fn(|context| connection.poll_without_shutdown(context)).await
         }
     };
-    if let Err(error) = served {
-        tracing::debug!(cause = %error, "a connection broke off");
+    match served {
+        Ok(()) => {
+            // A host that stops waits for no one's rest.
+            stop.run_until_cancelled(linger(connection.into_parts().io.into_inner())).await;
+        }
+        Err(error) => tracing::debug!(cause = %error, "a connection broke off"),
     }
+}
+
+/// Ends a connection. A caller may still be sending what was refused already,
+/// and closing a socket with unread bytes throws away the answer that says so:
+/// so the rest is read into nothing, for a while.
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    if stream.shutdown().await.is_err() {
+        return; // already gone
+    }
+    let mut rest = stream.take(LINGER_BYTES);
+    let mut sink = tokio::io::sink();
+    // However it ends, the connection is over.
+    let _ = tokio::time::timeout(LINGER_TIME, tokio::io::copy(&mut rest, &mut sink)).await;
 }

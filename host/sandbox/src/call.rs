@@ -11,6 +11,7 @@ use host_capabilities::{Call, Meter, Subject};
 use host_model::bounds::Bounds;
 use host_model::effects::Stopped;
 use host_model::outcome::{Bound, Exceeded, Finished, Level, LogLine, Outcome, Usage};
+use host_model::resource::Connection;
 use tokio::sync::SemaphorePermit;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, Trap};
@@ -28,6 +29,13 @@ pub(crate) struct Driven<T> {
     result: Option<wasmtime::Result<T>>,
     wall: Duration,
     guest: Duration,
+}
+
+impl<T> Driven<T> {
+    /// Whether the guest came to its end by itself.
+    pub(crate) fn returned(&self) -> bool {
+        matches!(self.result, Some(Ok(_)))
+    }
 }
 
 impl Sandbox {
@@ -136,6 +144,22 @@ fn judge_error<U>(error: &wasmtime::Error, bounds: &Bounds) -> Result<Outcome<U>
     // What is left is a guest that broke the component model's rules: invalid
     // UTF-8, a list out of its memory, a second answer.
     Ok(Outcome::Trapped(cause))
+}
+
+/// A webhook's call is no part of a run, and its caller is a stranger: what it
+/// logged and why it was ended is for the operator's log.
+pub(crate) fn report<T>(connection: &Connection, finished: &Finished<T>) {
+    let (tenant, name) = (&connection.tenant, &connection.name);
+    for line in finished.log.iter().filter(|line| line.level != Level::Debug) {
+        tracing::info!(tenant.id = %tenant, connection.name = %name, "{}", line.text);
+    }
+    let why = match &finished.outcome {
+        Outcome::Answered(_) | Outcome::Declined(_) => return,
+        Outcome::Exceeded(exceeded) => exceeded.to_string(),
+        Outcome::Trapped(trap) => format!("crashed: {trap}"),
+        Outcome::BadAnswer(why) => format!("gave a bad answer: {why}"),
+    };
+    tracing::warn!(tenant.id = %tenant, connection.name = %name, "a call of connection `{name}` was ended: it {why}");
 }
 
 /// What a WASI guest wrote to stdout and stderr, as log lines.

@@ -11,12 +11,12 @@ use host_model::bounds::Bounds;
 use host_model::http_types::{Answer, InboundRequest, Received};
 use host_model::manifest::Direction;
 use host_model::message::Draft;
-use host_model::outcome::{Bound, CallError, Exceeded, Finished, Outcome, Usage};
+use host_model::outcome::{Bound, CallError, Exceeded, Finished, Outcome};
 use host_model::resource::{Connection, Package};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::de::IgnoredAny;
 
-use crate::call::{drive, finish};
+use crate::call::{drive, finish, report};
 use crate::prepare::{PrepareError, Prepared};
 use crate::{CallFailed, Sandbox};
 
@@ -26,7 +26,8 @@ const MAX_MESSAGES: usize = 100;
 const MAX_HEADERS: usize = 100;
 
 impl Sandbox {
-    /// Makes an upload ready that the registry does not have yet, and asks a
+    /// Makes an upload ready that the registry does not have yet, instantiates
+    /// it, which shows whether its exports are of the world's types, and asks a
     /// connector which endpoints its code serves. Nothing is granted meanwhile.
     pub async fn describe(
         &self,
@@ -35,13 +36,17 @@ impl Sandbox {
         bounds: &Bounds,
     ) -> Result<Finished<Vec<(String, Direction)>>, CallFailed> {
         let ready = self.prepared.ready_from(package, Some(component)).await?;
-        let Some(Prepared::Connector(pre)) = ready.prepared() else {
-            return Ok(Finished { outcome: Outcome::Answered(Vec::new()), usage: Usage::default(), log: Vec::new() });
-        };
         let (mut store, _slot) = self.open(Subject::Nobody, bounds).await?;
         let driven = drive(bounds.wall, async {
-            let guest: Connector = pre.instantiate_async(&mut store).await?;
-            guest.wharf_endpoints_endpoints().call_describe(&mut store).await
+            match ready.prepared() {
+                Some(Prepared::Connector(pre)) => {
+                    let guest: Connector = pre.instantiate_async(&mut store).await?;
+                    guest.wharf_endpoints_endpoints().call_describe(&mut store).await
+                }
+                Some(Prepared::Workflow(pre)) => pre.instantiate_async(&mut store).await.map(|_| Vec::new()),
+                Some(Prepared::Proxy(pre)) => pre.instantiate_async(&mut store).await.map(|_| Vec::new()),
+                None => Ok(Vec::new()),
+            }
         })
         .await?;
         finish(store, driven, |endpoints, _| {
@@ -108,10 +113,12 @@ impl Sandbox {
             guest.wharf_endpoints_endpoints().call_receive(&mut store, &request).await
         })
         .await?;
-        finish(store, driven, |received, bounds| match received {
+        let finished = finish(store, driven, |received, bounds| match received {
             Ok(received) => judge_received(received, bounds),
             Err(error) => Outcome::Declined(error.into()),
-        })
+        })?;
+        report(connection, &finished);
+        Ok(finished)
     }
 }
 

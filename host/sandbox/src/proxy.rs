@@ -1,20 +1,23 @@
 //! An unmodified `wasi:http/proxy` component as an inbound endpoint: bodies
 //! stream both ways, and the guest may go on after its answer has begun.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use host_capabilities::Subject;
-use host_model::outcome::{Finished, Level, Outcome};
+use host_model::outcome::{Finished, Outcome};
 use host_model::resource::Connection;
 use http_body_util::combinators::UnsyncBoxBody;
 use tokio::sync::oneshot;
+use wasmtime::Store;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::p2::body::{HostOutgoingBody, HyperOutgoingBody, StreamContext};
 use wasmtime_wasi_http::{Error, WasiHttpView};
 
-use crate::call::{drive, finish};
+use crate::call::{drive, finish, report};
 use crate::prepare::{PrepareError, Prepared};
+use crate::state::State;
 use crate::{CallFailed, Sandbox};
 
 /// An answer whose body is still being made. It breaks off if the guest is ended.
@@ -55,6 +58,9 @@ impl Sandbox {
                 guest.wasi_http_incoming_handler().call_handle(&mut store, request, out).await
             })
             .await?;
+            if !driven.returned() {
+                break_off_bodies(&mut store);
+            }
             let finished = finish(store, driven, |(), _| Outcome::Answered(()))?;
             report(&connection, &finished);
             Ok(finished)
@@ -81,13 +87,13 @@ impl Sandbox {
     }
 }
 
-/// A proxy's call is not a run, so what it logged goes to the operator's log.
-fn report(connection: &Connection, finished: &Finished<()>) {
-    let (tenant, name) = (&connection.tenant, &connection.name);
-    for line in finished.log.iter().filter(|line| line.level != Level::Debug) {
-        tracing::info!(tenant.id = %tenant, connection.name = %name, "{}", line.text);
-    }
-    if finished.outcome != Outcome::Answered(()) {
-        tracing::warn!(tenant.id = %tenant, connection.name = %name, outcome = ?finished.outcome, "an http-proxy's call was ended");
+/// What a guest that was ended had not finished sending must not look whole:
+/// dropped with its store, a body would end as if there were no more of it.
+fn break_off_bodies(store: &mut Store<State>) {
+    for resource in store.data_mut().http().table.iter_mut() {
+        let Some(body) = (resource as &mut dyn Any).downcast_mut::<HostOutgoingBody>() else { continue };
+        // `abort` takes the body itself, so an idle one is left in its place.
+        let (idle, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
+        std::mem::replace(body, idle).abort();
     }
 }

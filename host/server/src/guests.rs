@@ -10,7 +10,7 @@ use host_model::bounds::Bounds;
 use host_model::clock::Clock;
 use host_model::effects::{BoxFuture, Effects};
 use host_model::id::MessageId;
-use host_model::manifest::{Direction, Manifest};
+use host_model::manifest::{Direction, Manifest, World};
 use host_model::name::EndpointName;
 use host_model::outcome::{CallError, Finished, Outcome, Usage};
 use host_model::resource::{Connection, Package};
@@ -96,7 +96,11 @@ impl Calls for SandboxedGuests {
             let served = match finished.outcome {
                 Outcome::Answered(served) => served,
                 other => {
-                    return Err(PortError::Refused(format!("`describe` did not answer: {}", ended(&other))));
+                    let what = match package.manifest.world {
+                        World::Connector => "`describe` did not answer",
+                        World::Workflow | World::HttpProxy => "the component cannot be instantiated",
+                    };
+                    return Err(PortError::Refused(format!("{what}: {}", ended(&other))));
                 }
             };
             compare(&package.manifest, &served).map_err(PortError::Refused)

@@ -1,2 +1,23 @@
-//! Bad input.
+//! Bad input, line by line: each test hands the real host something that it
+//! must not swallow, and says what comes of it. What is refused names what,
+//! where and what to do; a bystander's calls are answered meanwhile.
 #![cfg(test)]
+
+mod absent;
+mod artefacts;
+mod bodies;
+mod bombs;
+mod bounds;
+mod credentials;
+mod crowds;
+mod damage;
+mod egress;
+mod garbage;
+mod logs;
+mod lost;
+mod packages;
+mod scene;
+mod servers;
+mod traps;
+mod wire;
+mod written;

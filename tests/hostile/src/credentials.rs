@@ -1,0 +1,93 @@
+//! A connector that gives away everything it can read, with three credentials.
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use reqwest::Method;
+use serde_json::json;
+use tests_harness::{Connection, HostBuilder};
+use tests_upstreams::{Credentials, Upstreams};
+
+use crate::scene::Scene;
+
+const HEADER: &str = "header-credential-58f1d2";
+const QUERY: &str = "query-credential-7c03aa";
+const PASSWORD: &str = "password-credential-e94b10";
+const ACCOUNT: &str = "robot";
+
+/// Every file below a folder in which a text stands.
+fn files_with(folder: &Path, text: &[u8], found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files_with(&path, text, found);
+        } else if fs::read(&path).unwrap().windows(text.len()).any(|window| window == text) {
+            found.push(path.display().to_string());
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_a_guest_can_read_or_say_has_a_credential_in_it_and_nor_has_the_disk() {
+    let upstreams = Upstreams::start(Credentials::default()).await.unwrap();
+    let mut scene = Scene::empty(HostBuilder::default().open(upstreams.lab)).await;
+    let lab = format!("http://{}", upstreams.lab);
+    for probe in ["dump-everything", "workflow-call"] {
+        scene.publish(probe).await;
+    }
+    let mallory = scene.mallory();
+    for (name, value) in [("header", HEADER), ("query", QUERY), ("password", PASSWORD)] {
+        mallory.secret(name, value).await;
+    }
+    let connection = Connection::probe("dump-everything")
+        .config("base-url", &lab)
+        .config("account", ACCOUNT)
+        .credential("api-key", "header")
+        .credential("query-key", "query")
+        .credential("password", "password")
+        .grant_http(&lab)
+        .grant_kv();
+    mallory.apply(&connection.yaml()).await;
+    let roles = "roles: { target: dump-everything, other: dump-everything }";
+    mallory
+        .apply(&format!("kind: workflow\nname: dump\npackage: probe/workflow-call@0.1.0\n{roles}\n"))
+        .await;
+
+    let mut told = Vec::new();
+    let report = scene.report("dump-everything", json!("a question")).await.to_string();
+    // It was sent: the lab says back what it got, and stars stand where the credentials stood.
+    for echoed in ["x-api-key", "authorization", "api_key=***"] {
+        assert!(report.contains(echoed), "{echoed}: {report}");
+    }
+    assert!(report.matches("***").count() >= 3, "{report}");
+    told.push(report);
+    told.push(scene.knock("dump-everything", "a visitor's body").await.expect(200).text);
+    let wish = json!([{ "role": "target", "endpoint": "go", "input": "kept-in-the-clear-4d21" }]);
+    let start = scene.host.request(Method::POST, "/run/mallory/dump").bearer_auth(&mallory.token);
+    let answer = scene.host.ask(start.header("prefer", "respond-async").json(&wish)).await.expect(202);
+    let run = mallory.ended(answer.json()["run"].as_str().unwrap()).await;
+    assert_eq!(run["run"]["status"], "succeeded", "{run}");
+    told.push(run.to_string());
+    for path in ["/secrets", "/connections/dump-everything", "/connections", "/runs", ""] {
+        told.push(mallory.api(Method::GET, path, "").await.expect(200).text);
+    }
+    drop(mallory);
+    assert_eq!(scene.host.terminate().await, Some(0));
+    told.push(scene.host.log());
+
+    let basic = BASE64_STANDARD.encode(format!("{ACCOUNT}:{PASSWORD}"));
+    for credential in [HEADER, QUERY, PASSWORD, &basic, &BASE64_STANDARD.encode(HEADER)] {
+        for text in &told {
+            assert!(!text.contains(credential), "{credential} is in {text}");
+        }
+        let mut found = Vec::new();
+        files_with(scene.host.folder(), credential.as_bytes(), &mut found);
+        assert!(found.is_empty(), "{credential} is in {found:?}");
+    }
+    // The search finds what is there: a run's input lies in the clear.
+    let mut found = Vec::new();
+    files_with(scene.host.folder(), b"kept-in-the-clear-4d21", &mut found);
+    assert!(!found.is_empty());
+}
