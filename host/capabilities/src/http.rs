@@ -24,9 +24,9 @@ impl outgoing::Host for Call {
             return Ok(Err(outgoing::Error::Denied("there is no connection here to send for".to_owned())));
         };
         let limits = SendLimits {
-            timeout: request
-                .timeout_ms
-                .map_or(self.meter.bounds().wall, |ms| Duration::from_millis(ms.into()).min(self.meter.bounds().wall)),
+            timeout: request.timeout_ms.map_or(self.meter.bounds().wall, |ms| {
+                Duration::from_millis(ms.into()).min(self.meter.bounds().wall)
+            }),
             body_bytes: self.meter.bounds().body_bytes,
         };
         let request = match build(request) {
@@ -42,7 +42,10 @@ impl outgoing::Host for Call {
                 let headers: Vec<Header> = head
                     .headers
                     .iter()
-                    .map(|(name, value)| Header { name: name.as_str().to_owned(), value: value.as_bytes().to_vec() })
+                    .map(|(name, value)| Header {
+                        name: name.as_str().to_owned(),
+                        value: value.as_bytes().to_vec(),
+                    })
                     .collect();
                 self.meter.bytes(size(&headers) + body.len())?;
                 Ok(Ok(outgoing::Response { status: head.status.as_u16(), headers, body: body.to_vec() }))

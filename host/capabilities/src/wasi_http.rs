@@ -25,7 +25,8 @@ impl WasiHttpHooks for Call {
         options: Option<RequestOptions>,
         _transmitted: Transmitted,
     ) -> Sent {
-        let counted = self.meter.host_call(request.uri().path().len()).and_then(|()| self.meter.outbound_call());
+        let counted =
+            self.meter.host_call(request.uri().path().len()).and_then(|()| self.meter.outbound_call());
         let bounds = self.meter.bounds();
         let first_byte = options.and_then(|options| options.first_byte_timeout).unwrap_or(bounds.wall);
         let limits = SendLimits { timeout: bounds.wall, body_bytes: bounds.body_bytes };
@@ -33,7 +34,9 @@ impl WasiHttpHooks for Call {
         let egress = Arc::clone(&self.host.egress);
         Box::new(async move {
             // No trap can be raised here: the meter remembers, and the call ends with that outcome.
-            let (Ok(()), Some(connection)) = (counted, connection) else { return Err(Error::HttpRequestDenied) };
+            let (Ok(()), Some(connection)) = (counted, connection) else {
+                return Err(Error::HttpRequestDenied);
+            };
             let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
             let sending = tokio::time::timeout(first_byte, egress.send(&connection, request, limits));
             let sent = sending.await.map_err(|_| Error::ConnectionTimeout)?;

@@ -56,7 +56,12 @@ impl calls::Host for Call {
         self.await_answer(pending).await
     }
 
-    async fn start(&mut self, role: String, endpoint: String, input: String) -> wasmtime::Result<Resource<PendingCall>> {
+    async fn start(
+        &mut self,
+        role: String,
+        endpoint: String,
+        input: String,
+    ) -> wasmtime::Result<Resource<PendingCall>> {
         let pending = self.begin(role, endpoint, input).await?;
         Ok(self.table.push(PendingCall(pending))?)
     }

@@ -56,7 +56,9 @@ impl Artefacts {
     /// not is deleted: it will be compiled again.
     pub(crate) fn find(&self, digest: &Digest) -> io::Result<Option<Authentic>> {
         let path = self.path(digest, "cwasm");
-        let (Some(code), Some(mac)) = (read(&path)?, read(&self.path(digest, "mac"))?) else { return Ok(None) };
+        let (Some(code), Some(mac)) = (read(&path)?, read(&self.path(digest, "mac"))?) else {
+            return Ok(None);
+        };
         if self.mac(digest, &code)?.verify_slice(&mac).is_ok() {
             return Ok(Some(Authentic(path)));
         }
@@ -108,7 +110,9 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// that share a folder and start together agree on one.
 fn load_or_create_key(path: &Path) -> io::Result<[u8; KEY]> {
     if let Some(key) = read(path)? {
-        return key.try_into().map_err(|_| io::Error::other(format!("the key must have {KEY} bytes: delete it")));
+        return key
+            .try_into()
+            .map_err(|_| io::Error::other(format!("the key must have {KEY} bytes: delete it")));
     }
     let mut key = [0; KEY];
     getrandom::fill(&mut key).map_err(io::Error::other)?;

@@ -55,7 +55,8 @@ impl Sandbox {
         let mut store = Store::new(&self.prepared.engine, State::new(call));
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(usize::try_from(bounds.host_call_bytes).unwrap_or(usize::MAX));
-        let fueled = store.set_fuel(bounds.fuel).and_then(|()| store.fuel_async_yield_interval(Some(YIELD_EVERY)));
+        let fueled =
+            store.set_fuel(bounds.fuel).and_then(|()| store.fuel_async_yield_interval(Some(YIELD_EVERY)));
         fueled.map_err(|error| CallFailed::Engine(format!("{error:#}")))?;
         Ok(store)
     }

@@ -70,7 +70,8 @@ impl Compiler {
             .kill_on_drop(true)
             .spawn()
             .map_err(spawn)?;
-        let (Some(mut input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        let (Some(mut input), Some(output), Some(errors)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             return Err(spawn(std::io::Error::other("no pipes")));
         };
@@ -101,7 +102,9 @@ impl Compiler {
             Ok(Ok(Some(status))) if status.success() => Ok(code),
             // No exit code: killed, by a limit or by abort on failed allocation.
             Ok(Ok(Some(status))) if status.code().is_none() => Err(CompileError::TooMuch),
-            Ok(Ok(Some(_))) => Err(CompileError::Refused(String::from_utf8_lossy(&complaint).trim().to_owned())),
+            Ok(Ok(Some(_))) => {
+                Err(CompileError::Refused(String::from_utf8_lossy(&complaint).trim().to_owned()))
+            }
         }
     }
 }
@@ -130,7 +133,9 @@ fn compile_stdin() -> Result<(), String> {
         setrlimit(resource, limit(value)).map_err(|error| format!("cannot limit the compiler: {error}"))?;
     }
     let mut component = Vec::new();
-    std::io::stdin().read_to_end(&mut component).map_err(|error| format!("cannot read the component: {error}"))?;
+    std::io::stdin()
+        .read_to_end(&mut component)
+        .map_err(|error| format!("cannot read the component: {error}"))?;
     let engine = crate::engine::make_compiler().map_err(|error| format!("{error:#}"))?;
     let code = engine.precompile_component(&component).map_err(|error| format!("{error:#}"))?;
     std::io::stdout().write_all(&code).map_err(|error| format!("cannot write the code: {error}"))

@@ -62,14 +62,17 @@ impl Sandbox {
     pub async fn check(&self, connection: &Arc<Connection>) -> Result<Finished<String>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
         let pre = connector(ready.prepared())?;
-        let (mut store, _slot) = self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
+        let (mut store, _slot) =
+            self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
         let driven = drive(connection.bounds.wall, async {
             let guest: Connector = pre.instantiate_async(&mut store).await?;
             guest.wharf_endpoints_endpoints().call_check(&mut store).await
         })
         .await?;
         finish(store, driven, |answer, bounds| match answer {
-            Ok(text) => within(bounds, text.len()).map_or_else(Outcome::Exceeded, |()| Outcome::Answered(text)),
+            Ok(text) => {
+                within(bounds, text.len()).map_or_else(Outcome::Exceeded, |()| Outcome::Answered(text))
+            }
             Err(error) => Outcome::Declined(error.into()),
         })
     }
@@ -84,7 +87,8 @@ impl Sandbox {
     ) -> Result<Finished<String>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
         let pre = connector(ready.prepared())?;
-        let (mut store, _slot) = self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
+        let (mut store, _slot) =
+            self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
         let request = wit::CallRequest {
             endpoint: endpoint.to_owned(),
             input: input.to_owned(),
@@ -106,7 +110,8 @@ impl Sandbox {
     ) -> Result<Finished<Received>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
         let pre = connector(ready.prepared())?;
-        let (mut store, _slot) = self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
+        let (mut store, _slot) =
+            self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
         let request = wire(request);
         let driven = drive(connection.bounds.wall, async {
             let guest: Connector = pre.instantiate_async(&mut store).await?;
@@ -138,7 +143,9 @@ pub(crate) fn wire(request: InboundRequest) -> wit::InboundRequest {
     }
 }
 
-pub(crate) fn connector(prepared: Option<&Prepared>) -> Result<&ConnectorPre<crate::state::State>, CallFailed> {
+pub(crate) fn connector(
+    prepared: Option<&Prepared>,
+) -> Result<&ConnectorPre<crate::state::State>, CallFailed> {
     match prepared {
         Some(Prepared::Connector(pre)) => Ok(pre),
         _ => Err(PrepareError::Link("it is not a connector".to_owned()).into()),
@@ -201,8 +208,12 @@ fn read_answer(answer: wit::Answer) -> Result<Answer, String> {
     }
     let mut headers = HeaderMap::with_capacity(answer.headers.len());
     for header in answer.headers {
-        let name: HeaderName = header.name.parse().map_err(|_| format!("`{}` is not a header name", header.name.escape_debug()))?;
-        let value = HeaderValue::from_bytes(&header.value).map_err(|_| format!("header `{name}` has control characters"))?;
+        let name: HeaderName = header
+            .name
+            .parse()
+            .map_err(|_| format!("`{}` is not a header name", header.name.escape_debug()))?;
+        let value = HeaderValue::from_bytes(&header.value)
+            .map_err(|_| format!("header `{name}` has control characters"))?;
         headers.append(name, value);
     }
     Ok(Answer { status, headers, body: Bytes::from(answer.body) })

@@ -87,8 +87,12 @@ impl Linkers {
 
     fn link(&self, world: World, component: &Component) -> wasmtime::Result<Prepared> {
         Ok(match world {
-            World::Connector => Prepared::Connector(ConnectorPre::new(self.connector.instantiate_pre(component)?)?),
-            World::Workflow => Prepared::Workflow(WorkflowPre::new(self.workflow.instantiate_pre(component)?)?),
+            World::Connector => {
+                Prepared::Connector(ConnectorPre::new(self.connector.instantiate_pre(component)?)?)
+            }
+            World::Workflow => {
+                Prepared::Workflow(WorkflowPre::new(self.workflow.instantiate_pre(component)?)?)
+            }
             World::HttpProxy => Prepared::Proxy(ProxyPre::new(self.proxy.instantiate_pre(component)?)?),
         })
     }
@@ -131,7 +135,15 @@ impl PreparedComponents {
         source: Arc<dyn Source>,
     ) -> Self {
         let artefacts = Arc::new(artefacts);
-        Self { engine, linkers, artefacts, compiler, source, entries: RwLock::default(), tick: AtomicU64::new(0) }
+        Self {
+            engine,
+            linkers,
+            artefacts,
+            compiler,
+            source,
+            entries: RwLock::default(),
+            tick: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -144,9 +156,16 @@ impl PreparedComponents {
     }
 
     /// The same for a package that the registry may not have yet.
-    pub(crate) async fn ready_from(&self, package: &Package, component: Option<Bytes>) -> Result<Ready, PrepareError> {
+    pub(crate) async fn ready_from(
+        &self,
+        package: &Package,
+        component: Option<Bytes>,
+    ) -> Result<Ready, PrepareError> {
         let entry = self.entry(package.digest);
-        entry.prepared.get_or_try_init(|| self.load(package.digest, package.manifest.world, component)).await?;
+        entry
+            .prepared
+            .get_or_try_init(|| self.load(package.digest, package.manifest.world, component))
+            .await?;
         Ok(Ready(entry))
     }
 
@@ -167,7 +186,12 @@ impl PreparedComponents {
         entry
     }
 
-    async fn load(&self, digest: Digest, world: World, given: Option<Bytes>) -> Result<Prepared, PrepareError> {
+    async fn load(
+        &self,
+        digest: Digest,
+        world: World,
+        given: Option<Bytes>,
+    ) -> Result<Prepared, PrepareError> {
         let component = match self.map_cached(digest).await? {
             Some(component) => component,
             None => {
@@ -198,7 +222,9 @@ impl PreparedComponents {
 
     async fn keep_and_map(&self, digest: Digest, code: Vec<u8>) -> Result<Component, PrepareError> {
         let (artefacts, engine) = (Arc::clone(&self.artefacts), self.engine.clone());
-        let mapped = off_the_workers(digest, move || Ok(engine::load(&engine, &artefacts.keep(&digest, &code)?))).await?;
+        let mapped =
+            off_the_workers(digest, move || Ok(engine::load(&engine, &artefacts.keep(&digest, &code)?)))
+                .await?;
         mapped.map_err(|error| PrepareError::Link(format!("{error:#}")))
     }
 }
@@ -208,6 +234,7 @@ async fn off_the_workers<T: Send + 'static>(
     digest: Digest,
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, PrepareError> {
-    let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    let done =
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     done.map_err(|source| PrepareError::Artefact { digest, source })
 }

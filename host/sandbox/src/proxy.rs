@@ -77,7 +77,8 @@ impl Sandbox {
                 Ok(finished) => {
                     let mut finished = finished?;
                     if finished.outcome == Outcome::Answered(()) {
-                        finished.outcome = Outcome::BadAnswer("the guest returned without an answer".to_owned());
+                        finished.outcome =
+                            Outcome::BadAnswer("the guest returned without an answer".to_owned());
                     }
                     Ok(Err(finished))
                 }

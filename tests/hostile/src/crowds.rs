@@ -25,7 +25,7 @@ async fn a_crowd_gets_429_with_a_time_to_come_again_and_others_notice_nothing() 
     let call = async || -> Answer { scene.mallory().call("fetch", "go", wish.clone()).await };
     let hook = || scene.host.ask(scene.mallory().hook("fetch/hook").json(&wish));
     let crowd = async { tokio::join!(call(), call(), call(), call(), hook(), hook(), hook(), hook()) };
-    let (a, b, c, d, e, f, g, h) = scene.beside(crowd).await;
+    let (a, b, c, d, e, f, g, h) = Box::pin(scene.beside(crowd)).await;
 
     let answers = [a, b, c, d, e, f, g, h];
     let served = answers.iter().filter(|answer| answer.status == 200).count();

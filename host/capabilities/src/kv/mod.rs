@@ -41,7 +41,8 @@ type Answer<T> = Result<T, store::Error>;
 impl Call {
     /// The one way to a connection's values: by its grant.
     fn space(&self) -> Answer<Space> {
-        let connection = self.connection().filter(|connection| connection.grants.kv).ok_or(store::Error::Denied)?;
+        let connection =
+            self.connection().filter(|connection| connection.grants.kv).ok_or(store::Error::Denied)?;
         Ok(Space::new(Arc::clone(&self.host.store), connection, self.host.kv_quota, self.host.clock.now()))
     }
 
@@ -71,7 +72,12 @@ impl store::Host for Call {
         Ok(Ok(found.map(|found| store::Entry { value: found.data.to_vec(), version: found.version })))
     }
 
-    async fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> wasmtime::Result<Answer<u64>> {
+    async fn set(
+        &mut self,
+        key: String,
+        value: Vec<u8>,
+        ttl_ms: Option<u64>,
+    ) -> wasmtime::Result<Answer<u64>> {
         self.meter.host_call(key.len() + value.len())?;
         let space = attempt!(self.space_for(&key, value.len()));
         let change = |_: Option<&Value>| Ok(Some((value.clone(), ttl_ms)));
@@ -99,7 +105,9 @@ impl store::Host for Call {
         let mut sum = 0;
         let change = |found: Option<&Value>| {
             let have = match found {
-                Some(found) => i64::from_be_bytes((*found.data).try_into().map_err(|_| SpaceError::NotACounter)?),
+                Some(found) => {
+                    i64::from_be_bytes((*found.data).try_into().map_err(|_| SpaceError::NotACounter)?)
+                }
                 None => 0,
             };
             sum = have.checked_add(by).ok_or(SpaceError::NotACounter)?;

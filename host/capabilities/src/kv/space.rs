@@ -63,7 +63,12 @@ struct Before {
 }
 
 impl Space {
-    pub(super) fn new(store: Arc<dyn Store>, connection: &Connection, quota: KvQuota, now: Timestamp) -> Self {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        connection: &Connection,
+        quota: KvQuota,
+        now: Timestamp,
+    ) -> Self {
         let space = |kind: &'static str| {
             host_store::key::tenant(&connection.tenant).kind(kind).name(connection.name.as_str()).prefix()
         };
@@ -219,10 +224,7 @@ impl Before {
 impl Usage {
     fn read(entry: &Entry) -> Self {
         let number = |at: usize| entry.value.get(at..).and_then(|rest| rest.first_chunk()).copied();
-        Self {
-            keys: number(0).map_or(0, u64::from_be_bytes),
-            bytes: number(8).map_or(0, u64::from_be_bytes),
-        }
+        Self { keys: number(0).map_or(0, u64::from_be_bytes), bytes: number(8).map_or(0, u64::from_be_bytes) }
     }
 
     fn write(self) -> Vec<u8> {
