@@ -14,9 +14,13 @@ use crate::bindings::connector::wharf::types::types::Header;
 
 type Answer = Result<outgoing::Response, outgoing::Error>;
 
+/// The most headers of a request. Egress refuses more, but a header map
+/// panics at some 30,000, so it must not come that far.
+const MAX_HEADERS: usize = 100;
+
 impl outgoing::Host for Call {
     async fn send(&mut self, request: outgoing::Request) -> wasmtime::Result<Answer> {
-        self.meter.host_call(size(&request.headers) + request.url.len())?;
+        self.meter.host_call(request.method.len() + request.url.len() + size(&request.headers))?;
         self.meter.bytes(request.body.as_ref().map_or(0, Vec::len))?;
         self.meter.body(request.body.as_ref().map_or(0, Vec::len))?;
         self.meter.outbound_call()?;
@@ -78,6 +82,9 @@ fn build(request: outgoing::Request) -> Result<http::Request<Body>, EgressError>
     let mut built = http::Request::new(body);
     *built.method_mut() = method;
     *built.uri_mut() = parse_url(&request.url)?;
+    if request.headers.len() > MAX_HEADERS {
+        return Err(wrong(format!("it has {} headers, the limit is {MAX_HEADERS}", request.headers.len())));
+    }
     for header in request.headers {
         let name: HeaderName = header
             .name

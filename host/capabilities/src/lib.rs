@@ -34,6 +34,7 @@ use host_store::Store;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 
 pub use kv::KvQuota;
+pub use log::tidy;
 pub use meter::Meter;
 
 /// Everything that guests can be given. Once per process.

@@ -26,8 +26,8 @@ impl log::Host for Call {
     }
 }
 
-/// Cuts a line and escapes what a terminal might obey.
-pub(crate) fn tidy(text: &str) -> String {
+/// A stranger's text as a line: cut at 4 KiB, and escaped where a terminal might obey.
+pub fn tidy(text: &str) -> String {
     let mut tidy = String::with_capacity(text.len().min(MAX_LINE));
     for letter in text.chars() {
         if tidy.len() + letter.len_utf8() > MAX_LINE {

@@ -3,6 +3,9 @@
 use host_model::bounds::Bounds;
 use host_model::outcome::{Bound, Exceeded, Usage};
 
+/// What a host call costs besides its data, so that a flood of empty calls ends too.
+const CALL_OVERHEAD: u64 = 64;
+
 /// One call's use against its bounds. Fuel and memory are counted by the
 /// sandbox; everything that crosses between guest and host is counted here.
 #[derive(Clone, Debug)]
@@ -39,10 +42,18 @@ impl Meter {
         self.bytes(bytes)
     }
 
+    /// Counts one call of a function of WASI. It cannot fail there: the bytes,
+    /// and this call, are judged with the next that carries data.
+    pub fn wasi_call(&mut self) {
+        self.usage.host_calls += 1;
+    }
+
     /// Counts more bytes of a host call.
     pub fn bytes(&mut self, bytes: usize) -> Result<(), Exceeded> {
         self.usage.host_call_bytes = self.usage.host_call_bytes.saturating_add(bytes as u64);
-        let (used, limit) = (self.usage.host_call_bytes, self.bounds.host_call_bytes);
+        let overhead = self.usage.host_calls.saturating_mul(CALL_OVERHEAD);
+        let (used, limit) =
+            (self.usage.host_call_bytes.saturating_add(overhead), self.bounds.host_call_bytes);
         self.within(Bound::HostCallBytes, used, limit)
     }
 
@@ -58,6 +69,11 @@ impl Meter {
         self.usage.log_bytes = self.usage.log_bytes.saturating_add(bytes as u64);
         let (used, limit) = (self.usage.log_bytes, self.bounds.log_bytes);
         self.within(Bound::LogBytes, used, limit)
+    }
+
+    /// Counts log text that was bounded where it was written: a WASI guest's output.
+    pub fn logged(&mut self, bytes: u64) {
+        self.usage.log_bytes = self.usage.log_bytes.saturating_add(bytes);
     }
 
     /// Refuses an outbound body over its bound.

@@ -14,7 +14,15 @@ use crate::Call;
 type Transmitted = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Transmitted), Error>> + Send>;
 
+/// What a guest may write to a body at once. Up to two such chunks wait in the
+/// host for each body that a guest holds and nobody reads.
+const BODY_CHUNK: usize = 64 << 10;
+
 impl WasiHttpHooks for Call {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK
+    }
+
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         Arc::new(|name: &HeaderName| DEFAULT_FORBIDDEN_HEADERS.contains(name))
     }
@@ -25,8 +33,7 @@ impl WasiHttpHooks for Call {
         options: Option<RequestOptions>,
         _transmitted: Transmitted,
     ) -> Sent {
-        let counted =
-            self.meter.host_call(request.uri().path().len()).and_then(|()| self.meter.outbound_call());
+        let counted = self.meter.outbound_call(); // its bytes were counted when the guest wrote them
         let bounds = self.meter.bounds();
         let first_byte = options.and_then(|options| options.first_byte_timeout).unwrap_or(bounds.wall);
         let limits = SendLimits { timeout: bounds.wall, body_bytes: bounds.body_bytes };

@@ -32,7 +32,10 @@ impl Call {
 
     async fn await_answer(&mut self, pending: Pending) -> wasmtime::Result<Answer> {
         let answer = self.effects()?.wait(pending).await?;
-        self.meter.bytes(answer.as_ref().map_or(0, String::len))?;
+        self.meter.bytes(match &answer {
+            Ok(text) => text.len(),
+            Err(error) => error.text().len(),
+        })?;
         Ok(answer.map_err(types::CallError::from))
     }
 }

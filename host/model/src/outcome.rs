@@ -41,6 +41,22 @@ pub enum CallError {
     Other(String),
 }
 
+impl CallError {
+    /// What the connector said beside the case; empty if the case says it all.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::RateLimited(_) => "",
+            Self::InvalidInput(text)
+            | Self::Unauthorized(text)
+            | Self::NotFound(text)
+            | Self::Conflict(text)
+            | Self::Retry(text)
+            | Self::Permanent(text)
+            | Self::Other(text) => text,
+        }
+    }
+}
+
 /// What a call may run out of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

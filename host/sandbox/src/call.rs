@@ -1,5 +1,6 @@
 //! One call: a fresh store with every bound set, driven to its end, judged.
 
+use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use host_capabilities::{Call, Meter, Subject};
+use host_capabilities::{Call, Meter, Subject, tidy};
 use host_model::bounds::Bounds;
 use host_model::effects::Stopped;
 use host_model::outcome::{Bound, Exceeded, Finished, Level, LogLine, Outcome, Usage};
@@ -15,14 +16,19 @@ use host_model::resource::Connection;
 use tokio::sync::SemaphorePermit;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, Trap};
+use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 
 use crate::engine::MAX_STACK;
 use crate::state::State;
 use crate::{CallFailed, Sandbox};
 
-/// Fuel between two yields to the scheduler: about a millisecond of a
-/// spinning guest, so that neighbours and timeouts get their turn.
-const YIELD_EVERY: u64 = 10_000_000;
+/// Fuel between two yields to the scheduler, so that neighbours and timeouts
+/// get their turn: a tenth of a millisecond of a spinning guest, and some 20 ms
+/// of one that only calls the host, where a call costs five units and 100 ns.
+const YIELD_EVERY: u64 = 1_000_000;
+/// What one host call may hand over besides the largest body or answer: a URL,
+/// headers, a list of handles.
+const BESIDES: u64 = 1 << 20;
 
 /// How a driven guest ended: `None` if its wall time was up.
 pub(crate) struct Driven<T> {
@@ -31,35 +37,39 @@ pub(crate) struct Driven<T> {
     guest: Duration,
 }
 
-impl<T> Driven<T> {
-    /// Whether the guest came to its end by itself.
-    pub(crate) fn returned(&self) -> bool {
-        matches!(self.result, Some(Ok(_)))
-    }
-}
-
 impl Sandbox {
-    /// A fresh store for one call, all bounds set. The permit holds its slot.
+    /// A fresh store for one call, all bounds set. The permit holds its slot
+    /// and comes first, so that it is dropped last: a slot that is free has
+    /// its instance back, also when a call is dropped half way.
     pub(crate) async fn open(
         &self,
         subject: Subject,
         bounds: &Bounds,
-    ) -> Result<(Store<State>, SemaphorePermit<'_>), CallFailed> {
+    ) -> Result<(SemaphorePermit<'_>, Store<State>), CallFailed> {
         let slots = if matches!(subject, Subject::Run(_)) { &self.run_slots } else { &self.call_slots };
         let slot = slots.acquire().await.map_err(|closed| CallFailed::Engine(closed.to_string()))?;
-        Ok((self.store(subject, bounds)?, slot))
+        Ok((slot, self.store(subject, bounds)?))
     }
 
     pub(crate) fn store(&self, subject: Subject, bounds: &Bounds) -> Result<Store<State>, CallFailed> {
         let call = Call::new(Arc::clone(&self.capabilities), subject, Meter::new(bounds.clone()));
         let mut store = Store::new(&self.prepared.engine, State::new(call));
         store.limiter(|state| &mut state.memory);
-        store.set_hostcall_fuel(usize::try_from(bounds.host_call_bytes).unwrap_or(usize::MAX));
+        store.set_hostcall_fuel(usize::try_from(at_once(bounds)).unwrap_or(usize::MAX));
+        // Twice, since a handle that is lent to a host call counts again meanwhile.
+        store.set_max_component_handles((bounds.handles as usize).saturating_mul(2));
         let fueled =
             store.set_fuel(bounds.fuel).and_then(|()| store.fuel_async_yield_interval(Some(YIELD_EVERY)));
         fueled.map_err(|error| CallFailed::Engine(format!("{error:#}")))?;
         Ok(store)
     }
+}
+
+/// The bytes that one host call may hand over. wasmtime counts each call for
+/// itself and before the meter sees it, so this alone bounds what a single one
+/// makes the host allocate.
+fn at_once(bounds: &Bounds) -> u64 {
+    bounds.body_bytes.max(bounds.output_bytes).saturating_add(BESIDES).min(bounds.host_call_bytes)
 }
 
 /// Runs a guest's future within its wall time and measures how long the guest
@@ -92,8 +102,12 @@ pub(crate) fn finish<T, U>(
     judge: impl FnOnce(T, &Bounds) -> Outcome<U>,
 ) -> Result<Finished<U>, CallFailed> {
     let left = store.get_fuel().unwrap_or(0);
+    if !matches!(driven.result, Some(Ok(_))) {
+        break_off_bodies(&mut store);
+    }
     let state = store.data_mut();
     let bounds = state.call.meter.bounds().clone();
+    let written = written_lines(state);
     let usage = Usage {
         fuel: bounds.fuel.saturating_sub(left),
         wall_us: micros(driven.wall),
@@ -101,7 +115,7 @@ pub(crate) fn finish<T, U>(
         ..state.usage()
     };
     let mut log = std::mem::take(&mut state.call.log);
-    log.extend(written_lines(state));
+    log.extend(written);
     let outcome = match (driven.result, state.call.meter.passed()) {
         // Passed inside a WASI host function, where no trap could be raised.
         (_, Some(exceeded)) => Outcome::Exceeded(exceeded),
@@ -138,13 +152,28 @@ fn judge_error<U>(error: &wasmtime::Error, bounds: &Bounds) -> Result<Outcome<U>
         return Err(CallFailed::Engine(format!("{error:#}")));
     }
     let cause = error.root_cause().to_string();
-    // wasmtime keeps this error's type to itself.
+    // wasmtime keeps the types of these to itself; a test of each sees whether its text still holds.
     if cause.contains("fuel allocated for hostcalls") {
-        return Ok(exceeded(Bound::HostCallBytes, bounds.host_call_bytes));
+        return Ok(exceeded(Bound::HostCallBytes, at_once(bounds)));
+    }
+    if cause.contains("store handle limit exceeded") {
+        return Ok(exceeded(Bound::Handles, bounds.handles.into()));
     }
     // What is left is a guest that broke the component model's rules: invalid
     // UTF-8, a list out of its memory, a second answer.
-    Ok(Outcome::Trapped(cause))
+    Ok(Outcome::Trapped(tidy(&cause)))
+}
+
+/// What a guest that was ended had not finished sending must not look whole:
+/// dropped with its store, a body would end as if there were no more of it.
+pub(crate) fn break_off_bodies(store: &mut Store<State>) {
+    let Some(wasi) = &mut store.data_mut().wasi else { return };
+    for resource in wasi.table.iter_mut() {
+        let Some(body) = (resource as &mut dyn Any).downcast_mut::<HostOutgoingBody>() else { continue };
+        // `abort` takes the body itself, so an idle one is left in its place.
+        let (idle, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
+        std::mem::replace(body, idle).abort();
+    }
 }
 
 /// A webhook's call is no part of a run, and its caller is a stranger: what it
@@ -166,7 +195,8 @@ pub(crate) fn report<T>(connection: &Connection, finished: &Finished<T>) {
 /// What a WASI guest wrote to stdout and stderr, as log lines.
 fn written_lines(state: &mut State) -> Vec<LogLine> {
     let Some(wasi) = &state.wasi else { return Vec::new() };
-    let written = wasi.output.take();
+    let (written, spent) = wasi.output.take();
+    state.call.meter.logged(spent);
     let text = String::from_utf8_lossy(&written);
     let lines = text.lines().filter(|line| !line.is_empty());
     lines.map(|line| state.call.line(Level::Info, line)).collect()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::process::{Resource, Rlimit, setrlimit};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
@@ -83,11 +83,10 @@ impl Compiler {
                 drop(input); // end of input, or the child waits for more
                 fed
             };
-            let (mut output, mut errors) = (output.take(MAX_ARTEFACT + 1), errors.take(MAX_COMPLAINT));
             let (_fed, read, heard) = tokio::join!(
                 feed, // a compiler that died early closes its pipe: its status tells
-                output.read_to_end(&mut code),
-                errors.read_to_end(&mut complaint),
+                read_most(output, MAX_ARTEFACT + 1, &mut code),
+                read_most(errors, MAX_COMPLAINT, &mut complaint),
             );
             read?;
             heard?;
@@ -107,6 +106,12 @@ impl Compiler {
             }
         }
     }
+}
+
+/// Reads so much and closes the pipe, so that a child with more to say is not
+/// waited for until its time is up.
+async fn read_most(pipe: impl AsyncRead + Unpin, most: u64, into: &mut Vec<u8>) -> std::io::Result<usize> {
+    pipe.take(most).read_to_end(into).await
 }
 
 /// The child: reads a component, writes machine code, says what is wrong on

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use host_capabilities::Subject;
 use host_capabilities::bindings::connector::exports::wharf::endpoints::endpoints as wit;
 use host_capabilities::bindings::connector::wharf::types::types::Header;
 use host_capabilities::bindings::connector::{Connector, ConnectorPre};
+use host_capabilities::{Subject, tidy};
 use host_model::bounds::Bounds;
 use host_model::http_types::{Answer, InboundRequest, Received};
 use host_model::manifest::Direction;
@@ -36,7 +36,7 @@ impl Sandbox {
         bounds: &Bounds,
     ) -> Result<Finished<Vec<(String, Direction)>>, CallFailed> {
         let ready = self.prepared.ready_from(package, Some(component)).await?;
-        let (mut store, _slot) = self.open(Subject::Nobody, bounds).await?;
+        let (_slot, mut store) = self.open(Subject::Nobody, bounds).await?;
         let driven = drive(bounds.wall, async {
             match ready.prepared() {
                 Some(Prepared::Connector(pre)) => {
@@ -49,7 +49,11 @@ impl Sandbox {
             }
         })
         .await?;
-        finish(store, driven, |endpoints, _| {
+        finish(store, driven, |endpoints, bounds| {
+            let size = endpoints.iter().map(|endpoint| endpoint.name.len() + 1).sum();
+            if let Err(exceeded) = within(bounds, size) {
+                return Outcome::Exceeded(exceeded);
+            }
             let direction = |direction| match direction {
                 wit::Direction::Inbound => Direction::Inbound,
                 wit::Direction::Outbound => Direction::Outbound,
@@ -62,7 +66,7 @@ impl Sandbox {
     pub async fn check(&self, connection: &Arc<Connection>) -> Result<Finished<String>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
         let pre = connector(ready.prepared())?;
-        let (mut store, _slot) =
+        let (_slot, mut store) =
             self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
         let driven = drive(connection.bounds.wall, async {
             let guest: Connector = pre.instantiate_async(&mut store).await?;
@@ -73,7 +77,7 @@ impl Sandbox {
             Ok(text) => {
                 within(bounds, text.len()).map_or_else(Outcome::Exceeded, |()| Outcome::Answered(text))
             }
-            Err(error) => Outcome::Declined(error.into()),
+            Err(error) => declined(error.into(), bounds),
         })
     }
 
@@ -87,7 +91,7 @@ impl Sandbox {
     ) -> Result<Finished<String>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
         let pre = connector(ready.prepared())?;
-        let (mut store, _slot) =
+        let (_slot, mut store) =
             self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
         let request = wit::CallRequest {
             endpoint: endpoint.to_owned(),
@@ -110,7 +114,7 @@ impl Sandbox {
     ) -> Result<Finished<Received>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
         let pre = connector(ready.prepared())?;
-        let (mut store, _slot) =
+        let (_slot, mut store) =
             self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
         let request = wire(request);
         let driven = drive(connection.bounds.wall, async {
@@ -120,7 +124,7 @@ impl Sandbox {
         .await?;
         let finished = finish(store, driven, |received, bounds| match received {
             Ok(received) => judge_received(received, bounds),
-            Err(error) => Outcome::Declined(error.into()),
+            Err(error) => declined(error.into(), bounds),
         })?;
         report(connection, &finished);
         Ok(finished)
@@ -157,11 +161,16 @@ fn within(bounds: &Bounds, size: usize) -> Result<(), Exceeded> {
     if used > limit { Err(Exceeded { bound: Bound::OutputBytes, limit, used }) } else { Ok(()) }
 }
 
+/// A "no" is an answer too, so what it says is bounded like one.
+fn declined<T>(error: CallError, bounds: &Bounds) -> Outcome<T> {
+    within(bounds, error.text().len()).map_or_else(Outcome::Exceeded, |()| Outcome::Declined(error))
+}
+
 /// An answer must be one JSON text within its bound.
 pub(crate) fn judge_json(answer: Result<String, CallError>, bounds: &Bounds) -> Outcome<String> {
     let text = match answer {
         Ok(text) => text,
-        Err(error) => return Outcome::Declined(error),
+        Err(error) => return declined(error, bounds),
     };
     if let Err(exceeded) = within(bounds, text.len()) {
         return Outcome::Exceeded(exceeded);
@@ -173,14 +182,19 @@ pub(crate) fn judge_json(answer: Result<String, CallError>, bounds: &Bounds) -> 
 }
 
 fn judge_received(received: wit::Received, bounds: &Bounds) -> Outcome<Received> {
-    let body = received.answer.as_ref().map_or(0, |answer| answer.body.len());
-    let size = received.messages.iter().map(|message| message.data.len()).sum::<usize>() + body;
+    let message = |draft: &wit::Draft| {
+        draft.kind.len() + draft.subject.as_ref().map_or(0, String::len) + draft.data.len()
+    };
+    let header = |header: &Header| header.name.len() + header.value.len();
+    let answer = |answer: &wit::Answer| answer.headers.iter().map(header).sum::<usize>() + answer.body.len();
+    let size =
+        received.messages.iter().map(message).sum::<usize>() + received.answer.as_ref().map_or(0, answer);
     if let Err(exceeded) = within(bounds, size) {
         return Outcome::Exceeded(exceeded);
     }
     match read_received(received) {
         Ok(received) => Outcome::Answered(received),
-        Err(why) => Outcome::BadAnswer(why),
+        Err(why) => Outcome::BadAnswer(tidy(&why)),
     }
 }
 

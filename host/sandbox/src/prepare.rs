@@ -79,6 +79,7 @@ impl Linkers {
         for linker in [&mut connector, &mut proxy] {
             wasmtime_wasi::p2::add_to_linker_async(linker)?;
             wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+            crate::wasi::meter(linker)?;
         }
         let mut workflow = Linker::new(engine);
         host_capabilities::link_workflow(&mut workflow)?;

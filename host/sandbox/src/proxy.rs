@@ -1,23 +1,20 @@
 //! An unmodified `wasi:http/proxy` component as an inbound endpoint: bodies
 //! stream both ways, and the guest may go on after its answer has begun.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use host_capabilities::Subject;
+use host_capabilities::{Subject, tidy};
 use host_model::outcome::{Finished, Outcome};
 use host_model::resource::Connection;
 use http_body_util::combinators::UnsyncBoxBody;
 use tokio::sync::oneshot;
-use wasmtime::Store;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
-use wasmtime_wasi_http::p2::body::{HostOutgoingBody, HyperOutgoingBody, StreamContext};
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{Error, WasiHttpView};
 
-use crate::call::{drive, finish, report};
+use crate::call::{break_off_bodies, drive, finish, report};
 use crate::prepare::{PrepareError, Prepared};
-use crate::state::State;
 use crate::{CallFailed, Sandbox};
 
 /// An answer whose body is still being made. It breaks off if the guest is ended.
@@ -50,6 +47,7 @@ impl Sandbox {
         let connection = Arc::clone(connection);
         let guest = self.tasks.spawn(async move {
             let _held = (held, slot);
+            let mut store = store; // given back before its slot, however this ends
             let Some(Prepared::Proxy(pre)) = ready.prepared() else {
                 return Err(CallFailed::from(PrepareError::Link("it is not an http-proxy".to_owned())));
             };
@@ -57,18 +55,18 @@ impl Sandbox {
                 let guest = pre.instantiate_async(&mut store).await?;
                 guest.wasi_http_incoming_handler().call_handle(&mut store, request, out).await
             })
-            .await?;
-            if !driven.returned() {
+            .await;
+            if driven.is_err() {
                 break_off_bodies(&mut store);
             }
-            let finished = finish(store, driven, |(), _| Outcome::Answered(()))?;
+            let finished = finish(store, driven?, |(), _| Outcome::Answered(()))?;
             report(&connection, &finished);
             Ok(finished)
         });
         match answered.await {
             Ok(Ok(response)) => Ok(Ok(response)),
             Ok(Err(code)) => Ok(Err(Finished {
-                outcome: Outcome::BadAnswer(format!("the guest answered with the error {code:?}")),
+                outcome: Outcome::BadAnswer(tidy(&format!("the guest answered with the error {code:?}"))),
                 usage: Default::default(),
                 log: Vec::new(),
             })),
@@ -85,16 +83,5 @@ impl Sandbox {
                 Err(_) => Err(CallFailed::Panicked),
             },
         }
-    }
-}
-
-/// What a guest that was ended had not finished sending must not look whole:
-/// dropped with its store, a body would end as if there were no more of it.
-fn break_off_bodies(store: &mut Store<State>) {
-    for resource in store.data_mut().http().table.iter_mut() {
-        let Some(body) = (resource as &mut dyn Any).downcast_mut::<HostOutgoingBody>() else { continue };
-        // `abort` takes the body itself, so an idle one is left in its place.
-        let (idle, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
-        std::mem::replace(body, idle).abort();
     }
 }

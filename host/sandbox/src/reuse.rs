@@ -23,7 +23,7 @@ impl Sandbox {
     ) -> Result<(), CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
         let pre = connector(ready.prepared())?;
-        let (mut store, _slot) =
+        let (_slot, mut store) =
             self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
         let request = wire(request);
         let driven = drive(connection.bounds.wall, async {

@@ -33,8 +33,10 @@ impl HasCall for State {
     }
 }
 
+/// wasmtime asks for a view once a host call, so this is where WASI's calls are counted.
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.call.meter.wasi_call();
         let wasi = self.wasi.get_or_insert_with(|| Wasi::new(&self.call));
         WasiCtxView { ctx: &mut wasi.ctx, table: &mut wasi.table }
     }
@@ -42,6 +44,7 @@ impl WasiView for State {
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.call.meter.wasi_call();
         let wasi = self.wasi.get_or_insert_with(|| Wasi::new(&self.call));
         WasiHttpCtxView { ctx: &mut wasi.http, table: &mut wasi.table, hooks: &mut self.call }
     }

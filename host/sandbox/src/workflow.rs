@@ -29,7 +29,7 @@ impl Sandbox {
         let Some(Prepared::Workflow(pre)) = ready.prepared() else {
             return Err(PrepareError::Link("it is not a workflow".to_owned()).into());
         };
-        let (mut store, _slot) = self.open(Subject::Run(effects), bounds).await?;
+        let (_slot, mut store) = self.open(Subject::Run(effects), bounds).await?;
         let message = WitMessage {
             id: input.id.to_string(),
             source: input.source.clone(),

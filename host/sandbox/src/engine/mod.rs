@@ -12,7 +12,7 @@ pub(crate) use load::load;
 const MAX_MEMORY: usize = 256 << 20;
 /// Table elements: QuickJS and Python components have up to 10,000.
 const MAX_TABLE: usize = 10_000;
-/// Memories and tables of one component: QuickJS uses three.
+/// Memories of one component, and tables: QuickJS uses three.
 const MAX_MEMORIES: u32 = 3;
 /// Core instances of one component: Python has 38.
 const MAX_CORE_INSTANCES: u32 = 40;
@@ -22,7 +22,7 @@ pub(crate) const MAX_STACK: usize = 512 << 10;
 /// The sizes of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineSettings {
-    /// Calls at once. Each reserves some 6 GiB of address space, not memory.
+    /// Calls and runs at once. Each reserves some 12 GiB of address space, not memory.
     pub slots: u32,
     /// Slots that keep a component's pages between calls. At least the number
     /// of hot components times the number of worker threads; each costs its
@@ -103,10 +103,12 @@ fn pool(settings: &EngineSettings) -> PoolingAllocationConfig {
     let slots = settings.slots;
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(slots);
-    // A Rust component has 2 to 4 core instances, an interpreter many: four a slot on average.
-    pool.total_core_instances(slots.saturating_mul(4));
-    pool.total_memories(slots.saturating_mul(2));
-    pool.total_tables(slots.saturating_mul(2));
+    // Enough for the greediest component in every slot: who has a slot must not
+    // find the pool empty because of what a stranger's component takes. It costs
+    // counters and address space, no memory.
+    pool.total_core_instances(slots.saturating_mul(MAX_CORE_INSTANCES));
+    pool.total_memories(slots.saturating_mul(MAX_MEMORIES));
+    pool.total_tables(slots.saturating_mul(MAX_MEMORIES));
     pool.total_stacks(slots);
     // One component may not take the whole pool; all of these are unlimited by default.
     pool.max_core_instances_per_component(MAX_CORE_INSTANCES);

@@ -2,6 +2,8 @@
 //! No files, no sockets, no environment, no arguments: those are linked,
 //! since language runtimes import them, and answer denied.
 
+mod metered;
+
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,10 +21,13 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{HostWallClock, WasiCtx};
 use wasmtime_wasi_http::WasiHttpCtx;
 
+pub(crate) use metered::meter;
+
 /// The most random bytes that one call gives: the default would let a guest make the host allocate 64 MiB.
 const MAX_RANDOM: u64 = 64 << 10;
-/// Headers of one message, in memory.
-const MAX_FIELDS: usize = 64 << 10;
+/// Headers of one message, in memory: some more than egress lets out and most
+/// servers take in. A guest may hold as many messages as handles.
+const MAX_FIELDS: usize = 32 << 10;
 /// What one write to stdout may take.
 const MAX_WRITE: usize = 4 << 10;
 
@@ -77,8 +82,9 @@ struct Collected {
     spent: u64,
 }
 
-/// What a write costs besides its bytes.
-const WRITE_OVERHEAD: u64 = 16;
+/// What a write costs besides its bytes, and each line in it, which becomes a
+/// log line of its own.
+const OVERHEAD: u64 = 32;
 
 impl Output {
     fn new(limit: u64) -> Self {
@@ -87,7 +93,8 @@ impl Output {
 
     fn push(&self, bytes: &[u8]) -> Result<(), Exceeded> {
         let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        collected.spent = collected.spent.saturating_add(bytes.len() as u64 + WRITE_OVERHEAD);
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        collected.spent = collected.spent.saturating_add(bytes.len() as u64 + OVERHEAD * (1 + lines));
         if collected.spent > collected.limit {
             return Err(Exceeded { bound: Bound::LogBytes, limit: collected.limit, used: collected.spent });
         }
@@ -95,9 +102,10 @@ impl Output {
         Ok(())
     }
 
-    /// Takes what was written.
-    pub(crate) fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).text)
+    /// Takes what was written, and what it counts against the log bytes.
+    pub(crate) fn take(&self) -> (Vec<u8>, u64) {
+        let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (std::mem::take(&mut collected.text), collected.spent)
     }
 }
 
