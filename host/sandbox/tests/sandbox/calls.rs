@@ -183,16 +183,27 @@ async fn a_panic_in_the_host_ends_its_own_call_and_frees_the_slot() {
 #[tokio::test]
 async fn a_request_with_more_headers_than_a_map_holds_is_refused_without_a_panic() {
     let lab = Lab::start();
-    // `send` with 40,000 headers `x: ` whose entries lie from 200,000 on.
+    // `send` with 40,000 headers of different names. The entries lie from
+    // 200,000 on, the names, four letters each, from 1,100,000 on.
     let headers = connector(
         r#"(import "wharf:http/outgoing@0.1.0" "send"
             (func $send (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#,
-        r#"(data (i32.const 128) "GET") (data (i32.const 132) "http://127.0.0.1:1/") (data (i32.const 160) "x")"#,
-        "(local $at i32) (local.set $at (i32.const 200000)) (drop (memory.grow (i32.const 16)))
+        r#"(data (i32.const 128) "GET") (data (i32.const 132) "http://127.0.0.1:1/")
+        (func $letter (param $number i32) (param $shift i32) (result i32)
+            (i32.shl
+                (i32.add (i32.const 97) (i32.and (i32.shr_u (local.get $number) (local.get $shift)) (i32.const 15)))
+                (i32.shl (local.get $shift) (i32.const 1))))"#,
+        "(local $n i32) (local $entry i32) (local $name i32) (drop (memory.grow (i32.const 16)))
          (loop $next
-            (i32.store (local.get $at) (i32.const 160)) (i32.store offset=4 (local.get $at) (i32.const 1))
-            (local.set $at (i32.add (local.get $at) (i32.const 16)))
-            (br_if $next (i32.lt_u (local.get $at) (i32.const 840000))))
+            (local.set $entry (i32.add (i32.const 200000) (i32.shl (local.get $n) (i32.const 4))))
+            (local.set $name (i32.add (i32.const 1100000) (i32.shl (local.get $n) (i32.const 2))))
+            (i32.store (local.get $name) (i32.or
+                (i32.or (call $letter (local.get $n) (i32.const 0)) (call $letter (local.get $n) (i32.const 4)))
+                (i32.or (call $letter (local.get $n) (i32.const 8)) (call $letter (local.get $n) (i32.const 12)))))
+            (i32.store (local.get $entry) (local.get $name))
+            (i32.store offset=4 (local.get $entry) (i32.const 4))
+            (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if $next (i32.lt_u (local.get $n) (i32.const 40000))))
          (call $send (i32.const 128) (i32.const 3) (i32.const 132) (i32.const 19)
             (i32.const 200000) (i32.const 40000) (i32.const 0) (i32.const 0) (i32.const 0)
             (i32.const 0) (i32.const 0) (i32.const 4096))
