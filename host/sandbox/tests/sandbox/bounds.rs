@@ -56,7 +56,6 @@ async fn a_bulk_operation_pays_by_the_byte() {
     let fill = forever("", "(memory.fill (i32.const 4096) (i32.const 7) (i32.const 1000000))");
     let finished = lab.go(fill, Bounds { fuel: 20_000_000, ..Bounds::default() }, "1").await;
     passed(&finished, Bound::Fuel, 20_000_000);
-    assert!(finished.usage.guest_us < 5_000_000, "twenty fills, not four million: {finished:?}");
 }
 
 #[tokio::test]
