@@ -234,9 +234,8 @@ pub enum Secret {
 }
 
 fn status(word: &str) -> Result<RunStatus, String> {
-    let all = [RunStatus::Accepted, RunStatus::Succeeded, RunStatus::Failed, RunStatus::Diverged];
-    let words = all.map(RunStatus::as_str).join(", ");
-    all.into_iter().find(|status| status.as_str() == word).ok_or(format!("write one of {words}"))
+    let words = RunStatus::ALL.map(RunStatus::as_str).join(", ");
+    RunStatus::ALL.into_iter().find(|status| status.as_str() == word).ok_or(format!("write one of {words}"))
 }
 
 #[test]

@@ -51,6 +51,32 @@ fn step_lines(start: Timestamp, step: &Step) -> Vec<String> {
     let at = units::micros(between(start, step.started_at));
     let mut lines = match &step.effect {
         Effect::Sleep { ms } => vec![format!("  step {number:<3} +{at}  sleep {ms} ms")],
+        Effect::SleepUntil { time_ms } => vec![format!("  step {number:<3} +{at}  sleep until {time_ms}")],
+        Effect::Event { name, .. } => vec![
+            format!("  step {number:<3} +{at}  event {}", one_line(name)),
+            format!("    gave   {}", ended(&step.outcome)),
+        ],
+        Effect::Workflow { workflow, run, input } => {
+            let run = run.map_or_else(|| "no run".to_owned(), |run| run.to_string());
+            vec![
+                format!("  step {number:<3} +{at}  workflow {} → {run}", one_line(workflow)),
+                format!("    input  {}", cut(input, EXCERPT)),
+                format!("    gave   {}", ended(&step.outcome)),
+            ]
+        }
+        Effect::Publish { topic, data, runs } => vec![
+            format!("  step {number:<3} +{at}  publish to {} → {} runs", one_line(topic), runs.len()),
+            format!("    data   {}", cut(data, EXCERPT)),
+        ],
+        Effect::Reply { answer } => {
+            vec![format!("  step {number:<3} +{at}  reply {}", cut(answer, EXCERPT))]
+        }
+        Effect::SetKey { name, value } => {
+            vec![format!("  step {number:<3} +{at}  key {} = {}", one_line(name), one_line(value))]
+        }
+        Effect::OnCancel { role, endpoint, .. } => {
+            vec![format!("  step {number:<3} +{at}  on cancel {} {}", one_line(role), one_line(endpoint))]
+        }
         Effect::Call { role, connection, endpoint, input } => {
             let connection = connection.as_ref().map_or("no connection", |name| name.as_str());
             let took = units::micros(between(step.started_at, step.finished_at));
@@ -83,6 +109,8 @@ fn started_by(by: &StartedBy) -> String {
     match by {
         StartedBy::Webhook(connection) => format!("the webhook of {connection}"),
         StartedBy::Schedule(schedule) => format!("schedule {schedule}"),
+        StartedBy::Topic(topic) => format!("topic {topic}"),
+        StartedBy::Run(run) => format!("run {run}"),
         StartedBy::Manual => "hand".to_owned(),
     }
 }

@@ -88,7 +88,7 @@ fn accepted(tenant: &TenantId, runs: &[RunId], prefer: Prefer) -> Response {
 
 fn finished(run: Run, prefer: Prefer, audience: Audience) -> Response {
     let mut response = match (run.status, run.outcome) {
-        (RunStatus::Accepted, _) | (_, None) => return accepted(&run.tenant, &[run.id], prefer),
+        (_, None) => return accepted(&run.tenant, &[run.id], prefer),
         (RunStatus::Succeeded, Some(Outcome::Answered(answer))) => {
             let body = FinishedBody { run: run.id, status: run.status.as_str(), result: raw(&answer) };
             json(StatusCode::OK, JSON, &body)

@@ -85,6 +85,11 @@ macro_rules! name {
 }
 
 name!(
+    /// A topic of a tenant, to which workflows subscribe.
+    TopicName,
+    "topic name"
+);
+name!(
     /// Who pays; the boundary of isolation and quota. Never derived from guest input.
     TenantId, "tenant"
 );

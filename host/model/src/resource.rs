@@ -239,6 +239,8 @@ pub struct Workflow {
     pub roles: BTreeMap<FieldName, ConnectionName>,
     /// What starts it.
     pub triggers: Vec<Trigger>,
+    /// The blob with the text that it was set up with: the steps of a YAML workflow.
+    pub definition: Option<Digest>,
     /// What each run may use.
     pub bounds: Bounds,
 }
@@ -370,7 +372,15 @@ impl Workflow {
             return Err(missing("roles", name, &package));
         }
         let bounds = ceiling.lowered_by(&package.manifest.bounds).lowered_by(&spec.bounds);
-        Ok(Self { tenant, name: spec.name, package, roles: spec.roles, triggers: spec.triggers, bounds })
+        Ok(Self {
+            tenant,
+            name: spec.name,
+            package,
+            roles: spec.roles,
+            triggers: spec.triggers,
+            definition: None,
+            bounds,
+        })
     }
 }
 

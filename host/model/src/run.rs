@@ -1,36 +1,74 @@
 //! What is known of a run: stored by `host/runs`, shown by the API and the CLI.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::id::RunId;
 use crate::message::Message;
-use crate::name::{ConnectionName, PackageRef, ScheduleName, TenantId, WorkflowName};
+use crate::name::{ConnectionName, PackageRef, ScheduleName, TenantId, TopicName, WorkflowName};
 use crate::outcome::{LogLine, Outcome, Usage};
 
 /// Where a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunStatus {
     /// Durable, not yet done. It will be run, also after a crash.
     Accepted,
+    /// Parked: it waits for a time, an event or another run, and takes no memory.
+    Waiting,
+    /// Parked by somebody's hand until it is resumed.
+    Paused,
+    /// Cancelled by somebody's hand; what undoes it is being called.
+    Cancelling,
     /// Its workflow answered.
     Succeeded,
     /// Its workflow declined, crashed or passed a bound.
     Failed,
     /// It asked for something other than its journal says; nothing was guessed.
     Diverged,
+    /// Cancelled by somebody's hand, and undone as far as its workflow said how.
+    Cancelled,
+    /// Ended by somebody's hand, without undoing anything.
+    Terminated,
 }
 
 impl RunStatus {
+    /// Every one of them.
+    pub const ALL: [Self; 9] = [
+        Self::Accepted,
+        Self::Waiting,
+        Self::Paused,
+        Self::Cancelling,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Diverged,
+        Self::Cancelled,
+        Self::Terminated,
+    ];
+
     /// The word in the API, the CLI and the logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
+            Self::Waiting => "waiting",
+            Self::Paused => "paused",
+            Self::Cancelling => "cancelling",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Diverged => "diverged",
+            Self::Cancelled => "cancelled",
+            Self::Terminated => "terminated",
+        }
+    }
+
+    /// Whether the run has ended, for good.
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Accepted | Self::Waiting | Self::Paused | Self::Cancelling => false,
+            Self::Succeeded | Self::Failed | Self::Diverged | Self::Cancelled | Self::Terminated => true,
         }
     }
 }
@@ -43,8 +81,38 @@ pub enum StartedBy {
     Webhook(ConnectionName),
     /// A fire of this schedule.
     Schedule(ScheduleName),
+    /// A message published to this topic.
+    Topic(TopicName),
+    /// A step of this run, which waits for it.
+    Run(RunId),
     /// A call of `/run/{tenant}/{workflow}`, or `wharf run`.
     Manual,
+}
+
+/// What somebody did to a run by hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Intervention {
+    /// When.
+    pub at: Timestamp,
+    /// `paused`, `resumed`, `cancelled`, `terminated`, `replayed as …`.
+    pub what: String,
+    /// The token's name: who.
+    pub who: String,
+    /// In their own words; may be empty.
+    pub why: String,
+}
+
+/// Which run a run repeats, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReplayOf {
+    /// The run that is repeated.
+    pub run: RunId,
+    /// The first step that is done anew; those before it were taken over.
+    pub from_step: u32,
+    /// No outside effect: a step without a recorded answer ends it.
+    pub dry: bool,
 }
 
 /// One run.
@@ -84,6 +152,63 @@ pub struct Run {
     /// What the workflow itself logged.
     #[serde(default)]
     pub log: Vec<LogLine>,
+    /// The business keys by which it is found.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, String>,
+    /// When it is ended if it has not ended by itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deadline: Option<Timestamp>,
+    /// The answer that it gave early, one JSON text.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reply: Option<String>,
+    /// What it waits for, if it is parked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<Wait>,
+    /// The run that it repeats.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replay_of: Option<ReplayOf>,
+    /// The run that repeats it, the latest if there are several.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replayed_by: Option<RunId>,
+    /// What was done to it by hand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interventions: Vec<Intervention>,
+}
+
+/// Something that a parked run waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "for")]
+pub enum Wait {
+    /// An instant.
+    #[serde(rename_all = "kebab-case")]
+    Time {
+        /// When.
+        until: Timestamp,
+    },
+    /// An event from outside.
+    #[serde(rename_all = "kebab-case")]
+    Event {
+        /// Its name within the run.
+        name: String,
+        /// The longest that it waits.
+        until: Option<Timestamp>,
+        /// Where the outside sends it.
+        url: String,
+    },
+    /// The end of another run.
+    #[serde(rename_all = "kebab-case")]
+    Run {
+        /// Which.
+        run: RunId,
+    },
+    /// The next try of a call that failed.
+    #[serde(rename_all = "kebab-case")]
+    Retry {
+        /// The step.
+        step: u32,
+        /// When.
+        until: Timestamp,
+    },
 }
 
 /// What a step did.
@@ -108,6 +233,74 @@ pub enum Effect {
         /// How long.
         ms: u64,
     },
+    /// A pause until an instant.
+    #[serde(rename_all = "kebab-case")]
+    SleepUntil {
+        /// Milliseconds since 1970-01-01T00:00:00Z.
+        time_ms: u64,
+    },
+    /// An event from outside.
+    #[serde(rename_all = "kebab-case")]
+    Event {
+        /// Its name within the run.
+        name: String,
+        /// How long it was waited for at most.
+        timeout_ms: Option<u64>,
+    },
+    /// A run of another workflow.
+    #[serde(rename_all = "kebab-case")]
+    Workflow {
+        /// Which.
+        workflow: String,
+        /// The run; none if there is no such workflow.
+        run: Option<RunId>,
+        /// The data of its message, one JSON text.
+        input: String,
+    },
+    /// A message for the workflows that subscribe to a topic.
+    #[serde(rename_all = "kebab-case")]
+    Publish {
+        /// The topic.
+        topic: String,
+        /// One JSON text.
+        data: String,
+        /// The runs that it started.
+        runs: Vec<RunId>,
+    },
+    /// An early answer to whoever waits for the run.
+    #[serde(rename_all = "kebab-case")]
+    Reply {
+        /// One JSON text.
+        answer: String,
+    },
+    /// A business key.
+    #[serde(rename_all = "kebab-case")]
+    SetKey {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+    /// A call that is made if the run is cancelled.
+    #[serde(rename_all = "kebab-case")]
+    OnCancel {
+        /// The role.
+        role: String,
+        /// The endpoint.
+        endpoint: String,
+        /// One JSON text.
+        input: String,
+    },
+}
+
+/// A try of a step's call that failed and was tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Try {
+    /// When it failed.
+    pub at: Timestamp,
+    /// Why, in one line.
+    pub why: String,
 }
 
 /// One effect of a run, recorded when it was done.
@@ -133,4 +326,10 @@ pub struct Step {
     /// What the connector logged.
     #[serde(default)]
     pub log: Vec<LogLine>,
+    /// The tries before the last one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tries: Vec<Try>,
+    /// The place in the workflow's source that asked for it: `lead.yaml:12 create`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
 }

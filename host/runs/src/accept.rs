@@ -1,6 +1,7 @@
 //! Accepting: one commit makes the runs, their inputs and the idempotency
 //! record durable, or nothing. Only then does anybody hear of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use host_model::clock::Timestamp;
@@ -215,6 +216,7 @@ impl Runs {
                 wiring: as_json(&wiring_of(workflow))?,
                 bounds: bounds_to_spec(&workflow.bounds),
                 seed: random(),
+                definition: workflow.definition,
             };
             let mut record = Record {
                 id,
@@ -229,6 +231,8 @@ impl Runs {
                     source: match started_by {
                         StartedBy::Webhook(connection) => format!("/connections/{connection}"),
                         StartedBy::Schedule(schedule) => format!("/schedules/{schedule}"),
+                        StartedBy::Topic(topic) => format!("/topics/{topic}"),
+                        StartedBy::Run(run) => format!("/runs/{run}"),
                         StartedBy::Manual => "/run".to_owned(),
                     },
                     kind: draft.kind.clone(),
@@ -242,6 +246,12 @@ impl Runs {
                 steps: 0,
                 taken_by: Some(self.process),
                 fruitless: 0,
+                keys: BTreeMap::new(),
+                deadline: None,
+                waits: Vec::new(),
+                replay_of: None,
+                replayed_by: None,
+                interventions: Vec::new(),
             };
             made.commit = made
                 .commit

@@ -17,6 +17,10 @@ pub(crate) const MAX_INPUT: usize = 1 << 20;
 /// How many characters of an input a message about it quotes.
 const QUOTED: usize = 500;
 
+/// The most business keys of one run; said in `wit/`.
+#[expect(dead_code, reason = "the next commit sets keys")]
+pub(crate) const MAX_KEYS: usize = 4;
+
 /// What was asked: the digest of all of it, and as much as is kept.
 pub(crate) struct Asked {
     pub(crate) digest: Digest,
@@ -37,6 +41,11 @@ impl Asked {
     /// A pause.
     pub(crate) fn sleep(ms: u64) -> Self {
         Self { digest: digest_of(&["sleep", &ms.to_string()]), did: Did::Sleep { ms } }
+    }
+
+    /// A pause until an instant.
+    pub(crate) fn sleep_until(time_ms: u64) -> Self {
+        Self { digest: digest_of(&["sleep-until", &time_ms.to_string()]), did: Did::SleepUntil { time_ms } }
     }
 }
 
@@ -87,11 +96,26 @@ impl fmt::Display for Said<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Did::Sleep { ms } => write!(f, "sleep of {ms} ms"),
-            Did::Call { role, endpoint, input, .. } => match input {
-                Payload::Here(input) => write!(f, "call of {role}.{endpoint} with {}", cut(input, QUOTED)),
-                Payload::Blob(digest) => write!(f, "call of {role}.{endpoint} with input {digest}"),
-            },
+            Did::SleepUntil { time_ms } => write!(f, "sleep until {time_ms}"),
+            Did::Event { name, .. } => write!(f, "event {name}"),
+            Did::Workflow { workflow, input, .. } => write!(f, "run of {workflow} with {}", quoted(input)),
+            Did::Publish { topic, data, .. } => write!(f, "publication to {topic} of {}", quoted(data)),
+            Did::Reply { answer } => write!(f, "reply of {}", quoted(answer)),
+            Did::SetKey { name, value } => write!(f, "key {name} = {value}"),
+            Did::OnCancel { role, endpoint, input } => {
+                write!(f, "on cancel, call of {role}.{endpoint} with {}", quoted(input))
+            }
+            Did::Call { role, endpoint, input, .. } => {
+                write!(f, "call of {role}.{endpoint} with {}", quoted(input))
+            }
         }
+    }
+}
+
+fn quoted(text: &Payload) -> String {
+    match text {
+        Payload::Here(text) => cut(text, QUOTED),
+        Payload::Blob(digest) => format!("the text {digest}"),
     }
 }
 

@@ -12,7 +12,7 @@ use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng as _, SeedableRng as _};
 use chrono::TimeDelta;
 use host_model::clock::{Clock, Timestamp};
-use host_model::effects::{BoxFuture, Effects, Pending, Stopped};
+use host_model::effects::{BoxFuture, Effects, Intent, Pending, Stopped};
 use host_model::id::RunId;
 use host_model::name::TenantId;
 use host_model::outcome::{CallError, Outcome};
@@ -222,14 +222,24 @@ impl Core {
 }
 
 impl Effects for Journal {
-    fn start(
-        &self,
-        role: String,
-        endpoint: String,
-        input: String,
-    ) -> BoxFuture<'_, Result<Pending, Stopped>> {
+    fn start(&self, intent: Intent) -> BoxFuture<'_, Result<Pending, Stopped>> {
         Box::pin(async move {
-            let (asked, doing) = plan(&self.0.wiring, &role, &endpoint, input);
+            let (asked, doing) = match intent {
+                Intent::Call { role, endpoint, input } => plan(&self.0.wiring, &role, &endpoint, input),
+                // Of the run's clock: a sleep that a crash cut short does not start over.
+                Intent::Sleep { ms } => (Asked::sleep(ms), Doing::Sleep(later(self.now(), ms))),
+                Intent::SleepUntil { time_ms } => {
+                    (Asked::sleep_until(time_ms), Doing::Sleep(later(Timestamp::UNIX_EPOCH, time_ms)))
+                }
+                Intent::Event { .. }
+                | Intent::Workflow { .. }
+                | Intent::Publish { .. }
+                | Intent::Reply { .. }
+                | Intent::SetKey { .. }
+                | Intent::OnCancel { .. } => {
+                    return Err(Stopped("this host does not serve that effect yet".to_owned()));
+                }
+            };
             self.0.once(asked, doing).await.map(Pending)
         })
     }
@@ -248,13 +258,14 @@ impl Effects for Journal {
         })
     }
 
-    fn sleep_ms(&self, ms: u64) -> BoxFuture<'_, Result<(), Stopped>> {
-        Box::pin(async move {
-            // Of the run's clock: a sleep that a crash cut short does not start over.
-            let until = later(self.now(), ms);
-            let number = self.0.once(Asked::sleep(ms), Doing::Sleep(until)).await?;
-            self.0.answer(number).await.map(|_| ())
-        })
+    fn callback_url(&self, _: Pending) -> String {
+        String::new()
+    }
+
+    fn mark(&self, _: String) {}
+
+    fn definition(&self) -> BoxFuture<'_, Result<String, Stopped>> {
+        Box::pin(async { Ok(String::new()) })
     }
 
     fn now(&self) -> Timestamp {

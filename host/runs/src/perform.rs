@@ -102,6 +102,8 @@ impl Core {
             outcome,
             usage,
             log,
+            tries: Vec::new(),
+            place: None,
         });
         let written = match step {
             Ok(step) => self.write(&mut writer, step).await,

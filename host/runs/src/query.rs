@@ -194,11 +194,10 @@ impl Runs {
     }
 
     async fn in_a_list(&self, record: Record) -> Result<Run, StoreError> {
-        let outcome = match record.status {
-            RunStatus::Accepted | RunStatus::Succeeded => None,
-            RunStatus::Failed | RunStatus::Diverged => {
-                self.shelf.ending(&record.tenant, record.id).await?.map(|(outcome, _)| outcome)
-            }
+        let outcome = if record.status.is_over() && record.status != RunStatus::Succeeded {
+            self.shelf.ending(&record.tenant, record.id).await?.map(|(outcome, _)| outcome)
+        } else {
+            None
         };
         Ok(record.into_run(String::new(), outcome, Vec::new()))
     }
@@ -209,8 +208,12 @@ fn size(step: &Step) -> usize {
     use host_model::outcome::Outcome;
     use host_model::run::Effect;
     let input = match &step.effect {
-        Effect::Call { input, .. } => input.len(),
-        Effect::Sleep { .. } => 0,
+        Effect::Call { input: text, .. }
+        | Effect::Workflow { input: text, .. }
+        | Effect::Publish { data: text, .. }
+        | Effect::Reply { answer: text }
+        | Effect::OnCancel { input: text, .. } => text.len(),
+        Effect::Sleep { .. } | Effect::SleepUntil { .. } | Effect::Event { .. } | Effect::SetKey { .. } => 0,
     };
     let outcome = match &step.outcome {
         Outcome::Answered(text) | Outcome::Trapped(text) | Outcome::BadAnswer(text) => text.len(),

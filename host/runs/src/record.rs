@@ -15,7 +15,7 @@ use host_model::message::Message;
 use host_model::name::{ConnectionName, EndpointName, FieldName, PackageRef, TenantId, WorkflowName};
 use host_model::outcome::{LogLine, Outcome, Usage};
 use host_model::resource::Workflow;
-use host_model::run::{Run, RunStatus, StartedBy};
+use host_model::run::{Intervention, ReplayOf, Run, RunStatus, StartedBy, Try, Wait};
 use serde::{Deserialize, Serialize};
 
 /// A text in a value, or, if the value would not fit the store, the blob that has it.
@@ -73,6 +73,20 @@ pub(crate) struct Record {
     pub(crate) taken_by: Option<u64>,
     /// How many processes ended while they had it, since it last got a step further.
     pub(crate) fruitless: u32,
+    /// The business keys, at most [`crate::ask::MAX_KEYS`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) keys: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) deadline: Option<Timestamp>,
+    /// What it waits for while it is parked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) waits: Vec<Wait>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replay_of: Option<ReplayOf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replayed_by: Option<RunId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) interventions: Vec<Intervention>,
 }
 
 /// What a run started with.
@@ -84,6 +98,9 @@ pub(crate) struct Given {
     pub(crate) bounds: BoundsSpec,
     /// What the run's randomness grows from.
     pub(crate) seed: [u8; 32],
+    /// JSON of the text that the workflow was set up with: a blob that the set-up wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) definition: Option<Digest>,
 }
 
 /// How a run ended.
@@ -101,6 +118,13 @@ pub(crate) struct Ending {
 pub(crate) enum Did {
     Call { role: String, connection: Option<ConnectionName>, endpoint: String, input: Payload },
     Sleep { ms: u64 },
+    SleepUntil { time_ms: u64 },
+    Event { name: String, timeout_ms: Option<u64> },
+    Workflow { workflow: String, run: Option<RunId>, input: Payload },
+    Publish { topic: String, data: Payload, runs: Vec<RunId> },
+    Reply { answer: Payload },
+    SetKey { name: String, value: String },
+    OnCancel { role: String, endpoint: String, input: Payload },
 }
 
 /// One step.
@@ -120,6 +144,10 @@ pub(crate) struct StepRecord {
     pub(crate) usage: Usage,
     /// JSON of the connector's log.
     pub(crate) log: Payload,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tries: Vec<Try>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<String>,
 }
 
 impl Spills for Record {
@@ -143,8 +171,13 @@ impl Spills for Ending {
 impl Spills for StepRecord {
     fn payloads(&mut self) -> Vec<&mut Payload> {
         let mut all = vec![&mut self.outcome, &mut self.log];
-        if let Did::Call { input, .. } = &mut self.did {
-            all.push(input);
+        match &mut self.did {
+            Did::Call { input: text, .. }
+            | Did::Workflow { input: text, .. }
+            | Did::Publish { data: text, .. }
+            | Did::Reply { answer: text }
+            | Did::OnCancel { input: text, .. } => all.push(text),
+            Did::Sleep { .. } | Did::SleepUntil { .. } | Did::Event { .. } | Did::SetKey { .. } => {}
         }
         all
     }
@@ -170,6 +203,13 @@ impl Record {
             usage: self.usage,
             steps: self.steps,
             log,
+            keys: self.keys,
+            deadline: self.deadline,
+            reply: None,
+            waits: self.waits,
+            replay_of: self.replay_of,
+            replayed_by: self.replayed_by,
+            interventions: self.interventions,
         }
     }
 }

@@ -154,6 +154,19 @@ impl Shelf {
                     Effect::Call { role, connection, endpoint, input: self.text(input).await? }
                 }
                 Did::Sleep { ms } => Effect::Sleep { ms },
+                Did::SleepUntil { time_ms } => Effect::SleepUntil { time_ms },
+                Did::Event { name, timeout_ms } => Effect::Event { name, timeout_ms },
+                Did::Workflow { workflow, run, input } => {
+                    Effect::Workflow { workflow, run, input: self.text(input).await? }
+                }
+                Did::Publish { topic, data, runs } => {
+                    Effect::Publish { topic, data: self.text(data).await?, runs }
+                }
+                Did::Reply { answer } => Effect::Reply { answer: self.text(answer).await? },
+                Did::SetKey { name, value } => Effect::SetKey { name, value },
+                Did::OnCancel { role, endpoint, input } => {
+                    Effect::OnCancel { role, endpoint, input: self.text(input).await? }
+                }
             },
             idempotency_key: stored.idempotency_key,
             started_at: stored.started_at,
@@ -161,6 +174,8 @@ impl Shelf {
             outcome: self.json(stored.outcome).await?,
             usage: stored.usage,
             log: self.json(stored.log).await?,
+            tries: stored.tries,
+            place: stored.place,
         })
     }
 

@@ -166,7 +166,7 @@ async fn a_run_that_gets_a_step_further_or_is_parked_in_good_order_is_not_suspec
                 }
                 for _ in 0..12 {
                     reached.notify_one();
-                    effects.sleep_ms(60_000).await?;
+                    sleep(&effects, 60_000).await?;
                 }
                 Ok(Ok("true".to_owned()))
             }

@@ -166,7 +166,7 @@ async fn the_sixty_fifth_call_at_once_is_refused_and_the_replay_knows() {
 async fn a_loop_that_never_ends_ends_at_the_bound_on_steps() {
     let fake = Arc::new(Fake::flow(|_, effects| async move {
         loop {
-            effects.sleep_ms(0).await?;
+            sleep(&effects, 0).await?;
         }
     }));
     let world = World::new();
@@ -252,7 +252,7 @@ async fn a_host_that_keeps_failing_leaves_the_run_for_the_next_start() {
 #[tokio::test(start_paused = true)]
 async fn a_sleep_is_of_the_runs_clock_and_recorded() {
     let fake = Arc::new(Fake::flow(|_, effects| async move {
-        effects.sleep_ms(5_000).await?;
+        sleep(&effects, 5_000).await?;
         Ok(Ok(effects.now().timestamp_millis().to_string()))
     }));
     let world = World::new();

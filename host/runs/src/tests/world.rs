@@ -7,7 +7,7 @@ use chrono::DateTime;
 use host_model::bounds::Bounds;
 use host_model::clock::SimClock;
 use host_model::digest::Digest;
-use host_model::effects::{BoxFuture, Effects, Pending, Stopped};
+use host_model::effects::{BoxFuture, Effects, Intent, Pending, Stopped};
 use host_model::id::RunId;
 use host_model::manifest::Manifest;
 use host_model::message::Draft;
@@ -208,7 +208,8 @@ pub(super) async fn start(
     endpoint: &str,
     input: impl Into<String>,
 ) -> Result<Pending, Stopped> {
-    effects.start(role.to_owned(), endpoint.to_owned(), input.into()).await
+    let (role, endpoint, input) = (role.to_owned(), endpoint.to_owned(), input.into());
+    effects.start(Intent::Call { role, endpoint, input }).await
 }
 
 /// Calls and waits.
@@ -230,7 +231,13 @@ pub(super) async fn six_steps(run: Run, effects: Arc<dyn Effects>) -> Answer {
     effects.wait_any(vec![mail, chat]).await?;
     let sent = effects.wait(mail).await?.unwrap();
     let posted = effects.wait(chat).await?.unwrap();
-    effects.sleep_ms(0).await?;
+    sleep(&effects, 0).await?;
     let updated = call(&effects, "crm", "update", format!("[{sent},{posted}]")).await?.unwrap();
     call(&effects, "chat", "post", updated).await
+}
+
+/// A pause, waited for.
+pub(super) async fn sleep(effects: &Arc<dyn Effects>, ms: u64) -> Result<(), Stopped> {
+    let pending = effects.start(Intent::Sleep { ms }).await?;
+    effects.wait(pending).await.map(|_| ())
 }

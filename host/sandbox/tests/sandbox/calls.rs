@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use host_model::bounds::Bounds;
 use host_model::clock::Timestamp;
-use host_model::effects::{BoxFuture, Effects, Pending, Stopped};
+use host_model::effects::{BoxFuture, Effects, Intent, Pending, Stopped};
 use host_model::outcome::{CallError, Outcome};
 use host_model::resource::Connection;
 use host_sandbox::{Allocation, CallFailed, EngineSettings, Sandbox};
@@ -116,7 +116,7 @@ struct Calling {
 }
 
 impl Effects for Calling {
-    fn start(&self, _: String, _: String, _: String) -> BoxFuture<'_, Result<Pending, Stopped>> {
+    fn start(&self, _: Intent) -> BoxFuture<'_, Result<Pending, Stopped>> {
         assert!(!self.panics, "the journal panics, as the test wants");
         let step = self.steps.fetch_add(1, Ordering::Relaxed);
         Box::pin(async move { Ok(Pending(step as u32)) })
@@ -133,8 +133,14 @@ impl Effects for Calling {
         Box::pin(async { Ok(0) })
     }
 
-    fn sleep_ms(&self, _: u64) -> BoxFuture<'_, Result<(), Stopped>> {
-        Box::pin(async { Ok(()) })
+    fn callback_url(&self, _: Pending) -> String {
+        String::new()
+    }
+
+    fn mark(&self, _: String) {}
+
+    fn definition(&self) -> BoxFuture<'_, Result<String, Stopped>> {
+        Box::pin(async { Ok(String::new()) })
     }
 
     fn now(&self) -> Timestamp {
