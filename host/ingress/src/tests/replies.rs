@@ -42,6 +42,13 @@ fn run(status: RunStatus, outcome: Option<Outcome<String>>) -> Run {
         usage: Usage::default(),
         steps: 0,
         log: vec![],
+        keys: Default::default(),
+        deadline: None,
+        reply: None,
+        waits: vec![],
+        replay_of: None,
+        replayed_by: None,
+        interventions: vec![],
     }
 }
 
