@@ -137,6 +137,7 @@ impl Runs {
         idempotency: Option<Idempotency>,
         also: Commit,
     ) -> Result<Accepted, AcceptError> {
+        self.lease.hold().await.map_err(AcceptError::Store)?;
         let now = self.clock.now();
         check(&runs, idempotency.as_ref())?;
         let mut made = None;
@@ -217,6 +218,8 @@ impl Runs {
                 bounds: bounds_to_spec(&workflow.bounds),
                 seed: random(),
                 definition: workflow.definition,
+                since: None,
+                keys_of: None,
             };
             let mut record = Record {
                 id,

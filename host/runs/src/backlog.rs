@@ -54,16 +54,8 @@ impl Runs {
     /// Takes up every accepted run that has not ended, oldest first and tenant
     /// by tenant in turn, and begins to forget expired idempotency keys. Once, at start.
     pub async fn recover(self: &Arc<Self>) -> Result<(), RecoverError> {
-        let mut after = None;
-        loop {
-            let page = self.shelf.store.scan(&keys::all_pending(), after.as_deref(), 1).await?;
-            let Some((tenant, _)) = page.first().and_then(|entry| keys::parse_pending(&entry.key)) else {
-                break;
-            };
-            self.places.wait_in_store(&tenant, None);
-            // On to the next tenant: past every run that this one can have.
-            after = Some(keys::pending(&tenant, RunId::from_bytes([0xff; 16])));
-        }
+        self.keep_lease().await?;
+        self.find_pending().await?;
         let runs = Arc::downgrade(self);
         let (clock, stops) = (Arc::clone(&self.clock), self.stops.clone());
         self.stops.spawn(async move {
@@ -82,6 +74,20 @@ impl Runs {
             }
         });
         Ok(())
+    }
+
+    /// Has the runs of every tenant that has any looked at.
+    pub(crate) async fn find_pending(&self) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let page = self.shelf.store.scan(&keys::all_pending(), after.as_deref(), 1).await?;
+            let Some((tenant, _)) = page.first().and_then(|entry| keys::parse_pending(&entry.key)) else {
+                return Ok(());
+            };
+            self.places.wait_in_store(&tenant, None);
+            // On to the next tenant: past every run that this one can have.
+            after = Some(keys::pending(&tenant, RunId::from_bytes([0xff; 16])));
+        }
     }
 
     /// Runs that wait after the turn's mark, oldest first.

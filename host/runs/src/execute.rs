@@ -17,6 +17,7 @@ use crate::ledger::Halt;
 use crate::perform::{Writer, caught};
 use crate::places::Place;
 use crate::record::{Ending, Record, bounds_from_spec};
+use crate::repair::Grip;
 use crate::shelf::as_json;
 
 /// After so many processes that ended while they had it, without a step
@@ -26,11 +27,13 @@ const SUSPECT: u32 = 2;
 const MAX_FRUITLESS: u32 = 5;
 
 /// How an attempt at a run ended.
-enum Attempt {
+pub(crate) enum Attempt {
     /// The run has ended.
     Ended,
-    /// The host is stopping.
+    /// The host is stopping, or somebody's hand parked it.
     Parked,
+    /// Somebody's hand stopped it: its record says what is next.
+    Ordered,
     /// The host or the store failed.
     Broken(String),
 }
@@ -39,22 +42,41 @@ impl Runs {
     /// Carries the run in the background.
     pub(crate) fn start(self: &Arc<Self>, place: Place) {
         let runs = Arc::clone(self);
-        self.stops.spawn(async move { runs.carry(place).await });
+        self.stops.spawn(async move {
+            let (tenant, run) = (place.tenant.clone(), place.run);
+            let ordered = runs.carry(&place).await;
+            drop(place);
+            if ordered {
+                // It may have been resumed while it still had its place.
+                runs.places.wait_in_store(&tenant, Some(run));
+            }
+        });
     }
 
-    async fn carry(&self, place: Place) {
+    /// `true` if somebody's hand stopped it.
+    async fn carry(&self, place: &Place) -> bool {
         let (tenant, run) = (&place.tenant, place.run);
         let backoff = self.settings.runs;
-        for attempt in 0..backoff.tries {
+        let (mut attempt, mut ordered) = (0, false);
+        while attempt < backoff.tries {
             if attempt > 0 && !self.stops.pause(backoff.before(attempt)).await
                 || self.stops.drain.is_cancelled()
             {
-                return self.give_back(&place).await;
+                self.give_back(place).await;
+                return ordered;
             }
-            let tried = caught(|| async { Ok(Box::pin(self.attempt(&place, attempt > 0)).await) }).await;
+            let again = ordered || attempt > 0;
+            let tried = caught(|| async { Ok(Box::pin(self.attempt(place, again)).await) }).await;
             let why = match tried {
-                Ok(Ok(Attempt::Ended)) => return,
-                Ok(Ok(Attempt::Parked)) => return self.give_back(&place).await,
+                Ok(Ok(Attempt::Ended)) => return ordered,
+                Ok(Ok(Attempt::Parked)) => {
+                    self.give_back(place).await;
+                    return ordered;
+                }
+                Ok(Ok(Attempt::Ordered)) => {
+                    ordered = true;
+                    continue;
+                }
                 Ok(Ok(Attempt::Broken(why))) => why,
                 Ok(Err(error)) => error.to_string(),
                 Err(panicked) => panicked.to_string(),
@@ -63,23 +85,29 @@ impl Runs {
                 tenant.id = %tenant, run.id = %run, attempt,
                 "run `{run}` stopped short and stays accepted: {why}",
             );
+            attempt += 1;
         }
         tracing::error!(
             tenant.id = %tenant, run.id = %run,
             "run `{run}` was tried {} times; it stays accepted and goes on at the next start", backoff.tries,
         );
         self.places.leave(run);
-        self.give_back(&place).await;
+        self.give_back(place).await;
+        ordered
     }
 
     async fn attempt(&self, place: &Place, again: bool) -> Result<Attempt, StoreError> {
         let found = self.shelf.record(&place.tenant, place.run).await?;
-        let Some((record, version)) = found.filter(|(record, _)| record.status == RunStatus::Accepted) else {
-            return Ok(Attempt::Ended);
-        };
+        let Some((record, version)) = found else { return Ok(Attempt::Ended) };
+        match record.status {
+            RunStatus::Accepted | RunStatus::Cancelling => {}
+            RunStatus::Paused => return Ok(Attempt::Parked),
+            _ => return Ok(Attempt::Ended),
+        }
         let Some((writer, _alone)) = self.take_up(record, version, again).await? else {
             return Ok(Attempt::Ended);
         };
+        let cancelling = writer.record.status == RunStatus::Cancelling;
         let given = self.shelf.given(&place.tenant, place.run).await?;
         let bounds = bounds_from_spec(&given.bounds);
         let data = self.shelf.text(given.data).await?;
@@ -93,13 +121,21 @@ impl Runs {
             writer,
             wiring: self.shelf.json(given.wiring).await?,
             seed: given.seed,
+            since: given.since.unwrap_or(run.accepted_at),
+            keys_of: given.keys_of.unwrap_or(run.id),
             wall_ms: u64::try_from(bounds.wall.as_millis()).unwrap_or(u64::MAX),
         })
         .await?;
 
         let core = Arc::clone(&journal.0);
+        let _live = self.live.enter(&core);
+        if cancelling {
+            return self.undo(&core).await;
+        }
         let began = Instant::now();
-        let ended = caught(|| self.guests.run_workflow(&run, &bounds, Arc::new(journal))).await;
+        let guest = caught(|| self.guests.run_workflow(&run, &bounds, Arc::new(journal)));
+        let ended = core.ordered.run_until_cancelled(guest).await;
+        let ended = ended.unwrap_or_else(|| Err(HostFailure("it was stopped by hand".to_owned())));
         core.settle(bounds.wall.saturating_sub(began.elapsed())).await;
         self.conclude(&core, ended).await
     }
@@ -113,6 +149,10 @@ impl Runs {
         again: bool,
     ) -> Result<Option<(Writer, Option<SemaphorePermit<'_>>)>, StoreError> {
         let ours = record.taken_by == Some(self.process);
+        let fence = match self.lease.grip(record.taken_by).await? {
+            Grip::Theirs => return Ok(None),
+            Grip::Free(fence) => fence,
+        };
         if !ours && record.taken_by.is_some() {
             record.fruitless += 1;
         }
@@ -134,7 +174,7 @@ impl Runs {
         if !ours {
             // Written before the guest runs, or a run that ends the host at once would never be counted.
             record.taken_by = Some(self.process);
-            version = self.shelf.write_record(&mut record, version).await?;
+            version = self.shelf.write_record_and(&mut record, version, fence).await?;
         }
         Ok(Some((Writer { record, version }, alone)))
     }
@@ -148,6 +188,7 @@ impl Runs {
         let finished = match (core.halted(), ended) {
             (Some(Halt::Broken(why)), _) => return Ok(Attempt::Broken(why)),
             (Some(Halt::Parked), _) => return Ok(Attempt::Parked),
+            (Some(Halt::Ordered), _) => return Ok(Attempt::Ordered),
             (None, Err(failure)) => return Ok(Attempt::Broken(failure.to_string())),
             (halt, Ok(finished)) => (halt, finished),
             (halt, Err(_)) => (halt, nothing_more(Outcome::Trapped(String::new()))),
@@ -172,6 +213,9 @@ impl Runs {
             },
         };
         let writer = core.writer.lock().await;
+        if writer.record.status != RunStatus::Accepted {
+            return Ok(Attempt::Ordered); // just before its end
+        }
         self.finish(writer.record.clone(), writer.version, status, finished).await?;
         Ok(Attempt::Ended)
     }
@@ -185,7 +229,7 @@ impl Runs {
     }
 
     /// Writes the end.
-    async fn finish(
+    pub(crate) async fn finish(
         &self,
         mut record: Record,
         version: Version,
@@ -211,9 +255,7 @@ impl Runs {
     async fn give_back(&self, place: &Place) {
         let given = async {
             let found = self.shelf.record(&place.tenant, place.run).await?;
-            let ours = |record: &Record| {
-                record.status == RunStatus::Accepted && record.taken_by == Some(self.process)
-            };
+            let ours = |record: &Record| !record.status.is_over() && record.taken_by == Some(self.process);
             if let Some((mut record, version)) = found.filter(|(record, _)| ours(record)) {
                 record.taken_by = None;
                 self.shelf.write_record(&mut record, version).await?;
@@ -227,6 +269,6 @@ impl Runs {
     }
 }
 
-fn nothing_more(outcome: Outcome<String>) -> Finished<String> {
+pub(crate) fn nothing_more(outcome: Outcome<String>) -> Finished<String> {
     Finished { outcome, usage: Usage::default(), log: Vec::new() }
 }

@@ -43,6 +43,10 @@ pub(crate) struct Opening {
     pub(crate) writer: Writer,
     pub(crate) wiring: Wiring,
     pub(crate) seed: [u8; 32],
+    /// When the run's clock starts.
+    pub(crate) since: Timestamp,
+    /// The run whose idempotency keys its steps have.
+    pub(crate) keys_of: RunId,
     pub(crate) wall_ms: u64,
 }
 
@@ -57,10 +61,15 @@ pub(crate) struct Core {
     pub(crate) stops: Stops,
     /// Ends the calls that go on when the run's time is over; each is recorded as cut.
     pub(crate) cut: CancellationToken,
+    /// Ends the guest and what only waits when somebody's hand stops the attempt.
+    pub(crate) ordered: CancellationToken,
     pub(crate) calls: TaskTracker,
     pub(crate) writer: tokio::sync::Mutex<Writer>,
     pub(crate) wall_ms: u64,
-    wiring: Wiring,
+    pub(crate) keys_of: RunId,
+    /// No outside effect: what the journal does not have ends the run.
+    dry: bool,
+    pub(crate) wiring: Wiring,
     ledger: Mutex<Ledger>,
     random: Mutex<ChaCha20Rng>,
     changed: watch::Sender<()>,
@@ -72,9 +81,11 @@ pub(crate) struct Journal(pub(crate) Arc<Core>);
 impl Journal {
     /// Reads what is recorded of the run.
     pub(crate) async fn open(opening: Opening) -> Result<Self, StoreError> {
-        let Opening { shelf, clock, guests, backoff, stops, writer, wiring, seed, wall_ms } = opening;
+        let Opening { shelf, clock, guests, backoff, stops, writer, wiring, seed, since, keys_of, wall_ms } =
+            opening;
         let (tenant, run) = (writer.record.tenant.clone(), writer.record.id);
-        let mut ledger = Ledger::new(writer.record.accepted_at);
+        let dry = writer.record.replay_of.as_ref().is_some_and(|replay| replay.dry);
+        let mut ledger = Ledger::new(since);
         let mut after = None;
         while ledger.recorded() < writer.record.steps as usize {
             let page = shelf.step_records(&tenant, run, after, PAGE).await?;
@@ -100,9 +111,12 @@ impl Journal {
             backoff,
             stops,
             cut: CancellationToken::new(),
+            ordered: CancellationToken::new(),
             calls: TaskTracker::new(),
             writer: tokio::sync::Mutex::new(writer),
             wall_ms,
+            keys_of,
+            dry,
             wiring,
             ledger: Mutex::new(ledger),
             random: Mutex::new(ChaCha20Rng::from_seed(seed)),
@@ -124,6 +138,11 @@ impl Core {
         };
         let (number, doing) = match ask {
             Ask::Recorded(number) => return Ok(number),
+            Ask::Fresh(number) | Ask::Crowded(number) if self.dry => {
+                return self.stop(Halt::Failed(format!(
+                    "the dry run stopped at step {number}, which has no recorded answer: it asked for {asked}"
+                )));
+            }
             Ask::Fresh(number) => (number, doing),
             Ask::Crowded(number) => (number, Doing::Refuse(crowded())),
             Ask::Differs(number) => return self.stop(Halt::Differs(number, asked.to_string())),
@@ -167,6 +186,11 @@ impl Core {
         self.changed.send_replace(());
     }
 
+    /// Whether this step is recorded.
+    pub(crate) fn is_recorded(&self, number: u32) -> bool {
+        self.ledger.lock().is_recorded(number)
+    }
+
     /// A recorded step that the guest, being at its end, did not ask for.
     pub(crate) fn unasked(&self) -> Option<u32> {
         self.ledger.lock().unasked()
@@ -192,7 +216,7 @@ impl Core {
     }
 
     /// The answer of a step, once it is recorded.
-    async fn answer(&self, number: u32) -> Result<Result<String, CallError>, Stopped> {
+    pub(crate) async fn answer(&self, number: u32) -> Result<Result<String, CallError>, Stopped> {
         let kept = self.until(|ledger| ledger.show(number).map(|known| known.outcome.clone())).await?;
         if let Some(outcome) = kept {
             return Ok(outcome.into_call_result());

@@ -66,6 +66,21 @@ pub(crate) fn parse_pending(found: &[u8]) -> Option<(TenantId, RunId)> {
     Some((tenant.parse().ok()?, RunId::from_bytes(*id)))
 }
 
+/// The leases of processes.
+pub(crate) fn leases() -> Bytes {
+    key::host().kind("lease").prefix()
+}
+
+/// The lease of a process.
+pub(crate) fn lease(process: u64) -> Bytes {
+    key::host().kind("lease").bytes(&process.to_be_bytes()).into()
+}
+
+/// Whose lease a key is.
+pub(crate) fn parse_lease(found: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key::tail(&leases(), found)?.try_into().ok()?))
+}
+
 /// What is remembered of an idempotency key, by its hash.
 pub(crate) fn idempotency(tenant: &TenantId, hash: &[u8; 32]) -> Bytes {
     key::tenant(tenant).kind("idempotency").bytes(hash).into()

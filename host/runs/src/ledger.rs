@@ -37,6 +37,8 @@ pub(crate) enum Halt {
     Broken(String),
     /// The host is stopping. It goes on at the next start.
     Parked,
+    /// Somebody's hand stopped it; the run's record says what is next.
+    Ordered,
 }
 
 impl Halt {
@@ -46,6 +48,7 @@ impl Halt {
             Self::Differs(number, _) => format!("step {number} is not what the journal says"),
             Self::Failed(text) | Self::Broken(text) => text.clone(),
             Self::Parked => "the host is stopping".to_owned(),
+            Self::Ordered => "the run was stopped by hand".to_owned(),
         }
     }
 }

@@ -25,6 +25,7 @@ mod perform;
 mod places;
 mod query;
 mod record;
+pub mod repair;
 mod settings;
 mod shelf;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use self::query::{Filter, ReadError, RunPage, StepPage};
 pub use self::settings::{Backoff, Settings};
 
 use self::places::Places;
+use self::repair::{Lease, Live};
 use self::settings::Stops;
 use self::shelf::Shelf;
 
@@ -58,6 +60,10 @@ pub struct Runs {
     stops: Stops,
     /// Tells this process from those before it.
     process: u64,
+    /// Says to other processes that this one has not died.
+    lease: Lease,
+    /// The attempts in memory.
+    live: Live,
     /// Runs that may have ended the host before go one at a time.
     suspects: Semaphore,
 }
@@ -71,14 +77,17 @@ impl Runs {
         guests: Arc<dyn Guests>,
         settings: Settings,
     ) -> Arc<Self> {
+        let process = u64::from_be_bytes(random());
         let runs = Arc::new(Self {
+            lease: Lease::new(process, &store, &clock, &settings),
+            live: Live::default(),
             shelf: Shelf { store, blobs },
             clock,
             guests,
             settings,
             places: Places::new(settings.max_in_memory),
             stops: Stops::default(),
-            process: u64::from_be_bytes(random()),
+            process,
             suspects: Semaphore::new(1),
         });
         runs.stops.spawn(backlog::dispatch(
@@ -98,6 +107,7 @@ impl Runs {
         let clean = tokio::time::timeout(grace, self.stops.tasks.wait()).await.is_ok();
         self.stops.now.cancel();
         self.stops.tasks.wait().await;
+        self.lease.release().await;
         clean
     }
 }

@@ -54,10 +54,10 @@ impl Core {
     }
 
     async fn sleep(&self, until: Timestamp) -> Result<Finished<String>, Halt> {
-        if self.stops.pause_until(&*self.clock, until).await {
-            Ok(only(Outcome::Answered("null".to_owned())))
-        } else {
-            Err(Halt::Parked)
+        match self.ordered.run_until_cancelled(self.stops.pause_until(&*self.clock, until)).await {
+            Some(true) => Ok(only(Outcome::Answered("null".to_owned()))),
+            Some(false) => Err(Halt::Parked),
+            None => Err(Halt::Ordered),
         }
     }
 
@@ -141,7 +141,7 @@ impl Core {
 
     /// The same at every repetition of the step.
     fn key(&self, number: u32) -> String {
-        format!("{}-{number}", self.run)
+        format!("{}-{number}", self.keys_of)
     }
 
     fn out_of_time(&self) -> Finished<String> {

@@ -101,6 +101,12 @@ pub(crate) struct Given {
     /// JSON of the text that the workflow was set up with: a blob that the set-up wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) definition: Option<Digest>,
+    /// Of a replay that took steps over: when the first run's clock started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<Timestamp>,
+    /// Of a replay that took steps over: the run whose idempotency keys its steps have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) keys_of: Option<RunId>,
 }
 
 /// How a run ended.

@@ -20,6 +20,13 @@ pub struct Settings {
     pub calls: Backoff,
     /// How long an idempotency key is remembered. At least 24 hours.
     pub keep_keys: Duration,
+    /// No other process uses the store, as with the embedded engine: what
+    /// earlier ones had is free at once. Otherwise each holds a lease.
+    pub exclusive: bool,
+    /// How long a process that does not renew its lease keeps its runs. It
+    /// renews three times as often; a stall of the host or the store that is
+    /// shorter costs nothing.
+    pub lease: Duration,
 }
 
 impl Default for Settings {
@@ -30,6 +37,8 @@ impl Default for Settings {
             runs: Backoff { tries: 10, first, longest },
             calls: Backoff { tries: 4, first, longest },
             keep_keys: Duration::from_secs(24 * 60 * 60),
+            exclusive: true,
+            lease: Duration::from_secs(15),
         }
     }
 }

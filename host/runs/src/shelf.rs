@@ -185,8 +185,18 @@ impl Shelf {
         record: &mut Record,
         version: Version,
     ) -> Result<Version, StoreError> {
+        self.write_record_and(record, version, Commit::default()).await
+    }
+
+    /// The same, with more in the commit.
+    pub(crate) async fn write_record_and(
+        &self,
+        record: &mut Record,
+        version: Version,
+        more: Commit,
+    ) -> Result<Version, StoreError> {
         let key = keys::record(&record.tenant, record.id);
-        self.store.commit(Commit::default().at(key.clone(), version).put(key, self.pack(record).await?)).await
+        self.store.commit(more.at(key.clone(), version).put(key, self.pack(record).await?)).await
     }
 
     /// Writes a step, which was not there before, and the record that counts it.

@@ -7,4 +7,4 @@ mod crashing;
 mod interleaving;
 mod journalling;
 mod looking;
-mod world;
+pub(crate) mod world;

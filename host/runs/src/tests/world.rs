@@ -23,7 +23,7 @@ use serde_json::json;
 use crate::{EndpointCall, Guests, HostFailure, NewRun, Runs, Settings};
 
 /// Longer than anything takes: tokio's clock jumps when nothing else is left to do.
-pub(super) const LONG: Duration = Duration::from_secs(100_000);
+pub(crate) const LONG: Duration = Duration::from_secs(100_000);
 
 type Answer = Result<Result<String, CallError>, Stopped>;
 type Flow = dyn Fn(Run, Arc<dyn Effects>) -> BoxFuture<'static, Answer> + Send + Sync;
@@ -31,16 +31,16 @@ type Endpoint =
     dyn Fn(EndpointCall) -> BoxFuture<'static, Result<Finished<String>, HostFailure>> + Send + Sync;
 
 /// Guests in plain Rust.
-pub(super) struct Fake {
-    pub(super) flow: Box<Flow>,
-    pub(super) endpoint: Box<Endpoint>,
+pub(crate) struct Fake {
+    pub(crate) flow: Box<Flow>,
+    pub(crate) endpoint: Box<Endpoint>,
     /// Every call of an endpoint that was begun.
-    pub(super) calls: Mutex<Vec<EndpointCall>>,
+    pub(crate) calls: Mutex<Vec<EndpointCall>>,
 }
 
 impl Fake {
     /// This workflow, with endpoints that answer what they were asked.
-    pub(super) fn flow<F>(flow: impl Fn(Run, Arc<dyn Effects>) -> F + Send + Sync + 'static) -> Self
+    pub(crate) fn flow<F>(flow: impl Fn(Run, Arc<dyn Effects>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Answer> + Send + 'static,
     {
@@ -54,7 +54,7 @@ impl Fake {
     }
 
     /// With these endpoints.
-    pub(super) fn endpoint<F>(mut self, endpoint: impl Fn(EndpointCall) -> F + Send + Sync + 'static) -> Self
+    pub(crate) fn endpoint<F>(mut self, endpoint: impl Fn(EndpointCall) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Finished<String>, HostFailure>> + Send + 'static,
     {
@@ -87,21 +87,21 @@ impl Guests for Fake {
 }
 
 /// An endpoint's answer.
-pub(super) fn answered(text: impl Into<String>) -> Finished<String> {
+pub(crate) fn answered(text: impl Into<String>) -> Finished<String> {
     let usage = Usage { fuel: 1, ..Usage::default() };
     Finished { outcome: Outcome::Answered(text.into()), usage, log: Vec::new() }
 }
 
 /// What outlives a process.
 #[derive(Clone)]
-pub(super) struct World {
-    pub(super) inner: Arc<MemoryStore>,
-    pub(super) blobs: Blobs,
-    pub(super) clock: SimClock,
+pub(crate) struct World {
+    pub(crate) inner: Arc<MemoryStore>,
+    pub(crate) blobs: Blobs,
+    pub(crate) clock: SimClock,
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             inner: Arc::new(MemoryStore::new()),
             blobs: Blobs::in_memory(),
@@ -110,7 +110,7 @@ impl World {
     }
 
     /// A process on this store.
-    pub(super) fn process_on(
+    pub(crate) fn process_on(
         &self,
         store: Arc<dyn Store>,
         fake: &Arc<Fake>,
@@ -120,27 +120,28 @@ impl World {
     }
 
     /// A process on the store that survives.
-    pub(super) fn process(&self, fake: &Arc<Fake>) -> Arc<Runs> {
+    pub(crate) fn process(&self, fake: &Arc<Fake>) -> Arc<Runs> {
         self.process_on(Arc::clone(&self.inner) as _, fake, Settings::default())
     }
 
     /// A process on a store with faults.
-    pub(super) fn faulty(&self, store: &Arc<FaultyStore<MemoryStore>>, fake: &Arc<Fake>) -> Arc<Runs> {
+    pub(crate) fn faulty(&self, store: &Arc<FaultyStore<MemoryStore>>, fake: &Arc<Fake>) -> Arc<Runs> {
         self.process_on(Arc::clone(store) as _, fake, Settings::default())
     }
 }
 
 impl Runs {
     /// As `kill -9`.
-    pub(super) async fn kill(&self) {
+    pub(crate) async fn kill(&self) {
         self.stops.drain.cancel();
         self.stops.now.cancel();
+        self.lease.die();
         self.stops.tasks.close();
         self.stops.tasks.wait().await;
     }
 
     /// The run at its end. Whoever waits hears of it: the deadline never comes.
-    pub(super) async fn ended(&self, tenant: &TenantId, id: RunId) -> (Run, Vec<Step>) {
+    pub(crate) async fn ended(&self, tenant: &TenantId, id: RunId) -> (Run, Vec<Step>) {
         let run = soon(self.wait(tenant, id, LONG)).await.unwrap().expect("the run is there");
         assert!(run.outcome.is_some(), "the run did not end: {run:?}");
         (run, self.steps(tenant, id, None).await.unwrap().steps)
@@ -148,16 +149,16 @@ impl Runs {
 }
 
 /// It happens before the clock of a test jumps far.
-pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(LONG / 2, future).await.expect("it never happened")
 }
 
-pub(super) fn acme() -> TenantId {
+pub(crate) fn acme() -> TenantId {
     "acme".parse().unwrap()
 }
 
 /// A workflow of this tenant whose roles `crm`, `mail` and `chat` are wired.
-pub(super) fn workflow_of(tenant: &TenantId, name: &str, wall: Duration) -> Arc<Workflow> {
+pub(crate) fn workflow_of(tenant: &TenantId, name: &str, wall: Duration) -> Arc<Workflow> {
     let manifest = Manifest::parse(
         br#"
 name = "example/lead-intake"
@@ -184,7 +185,7 @@ endpoints = ["post"]
 }
 
 /// A run of that workflow.
-pub(super) fn new_run_of(tenant: &TenantId, name: &str, data: &str) -> NewRun {
+pub(crate) fn new_run_of(tenant: &TenantId, name: &str, data: &str) -> NewRun {
     NewRun {
         workflow: workflow_of(tenant, name, LONG),
         started_by: StartedBy::Manual,
@@ -192,17 +193,17 @@ pub(super) fn new_run_of(tenant: &TenantId, name: &str, data: &str) -> NewRun {
     }
 }
 
-pub(super) fn new_run() -> NewRun {
+pub(crate) fn new_run() -> NewRun {
     new_run_of(&acme(), "lead-intake", r#"{"name":"Ada"}"#)
 }
 
 /// Accepts one run and gives its id.
-pub(super) async fn accept_one(runs: &Arc<Runs>) -> RunId {
+pub(crate) async fn accept_one(runs: &Arc<Runs>) -> RunId {
     runs.accept(vec![new_run()], None).await.unwrap().runs[0]
 }
 
 /// Starts a call.
-pub(super) async fn start(
+pub(crate) async fn start(
     effects: &Arc<dyn Effects>,
     role: &str,
     endpoint: &str,
@@ -213,7 +214,7 @@ pub(super) async fn start(
 }
 
 /// Calls and waits.
-pub(super) async fn call(
+pub(crate) async fn call(
     effects: &Arc<dyn Effects>,
     role: &str,
     endpoint: &str,
@@ -224,7 +225,7 @@ pub(super) async fn call(
 }
 
 /// Six steps: one call, two at once, a pause, two more calls.
-pub(super) async fn six_steps(run: Run, effects: Arc<dyn Effects>) -> Answer {
+pub(crate) async fn six_steps(run: Run, effects: Arc<dyn Effects>) -> Answer {
     let created = call(&effects, "crm", "create", run.input.data).await?.unwrap();
     let mail = start(&effects, "mail", "send", created.clone()).await?;
     let chat = start(&effects, "chat", "post", created).await?;
@@ -237,7 +238,7 @@ pub(super) async fn six_steps(run: Run, effects: Arc<dyn Effects>) -> Answer {
 }
 
 /// A pause, waited for.
-pub(super) async fn sleep(effects: &Arc<dyn Effects>, ms: u64) -> Result<(), Stopped> {
+pub(crate) async fn sleep(effects: &Arc<dyn Effects>, ms: u64) -> Result<(), Stopped> {
     let pending = effects.start(Intent::Sleep { ms }).await?;
     effects.wait(pending).await.map(|_| ())
 }
