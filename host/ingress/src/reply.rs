@@ -30,7 +30,7 @@ pub enum Reply {
         /// They; none if the message starts no workflow.
         runs: Vec<RunId>,
     },
-    /// A run that was waited for.
+    /// A run that was waited for: it has ended, or replied and goes on.
     Finished(Box<Run>),
 }
 
@@ -88,6 +88,11 @@ fn accepted(tenant: &TenantId, runs: &[RunId], prefer: Prefer) -> Response {
 
 fn finished(run: Run, prefer: Prefer, audience: Audience) -> Response {
     let mut response = match (run.status, run.outcome) {
+        // The run replied before its end, which changes nothing about it.
+        _ if run.reply.is_some() => {
+            let result = raw(run.reply.as_deref().unwrap_or_default());
+            json(StatusCode::OK, JSON, &FinishedBody { run: run.id, status: run.status.as_str(), result })
+        }
         (_, None) => return accepted(&run.tenant, &[run.id], prefer),
         (RunStatus::Succeeded, Some(Outcome::Answered(answer))) => {
             let body = FinishedBody { run: run.id, status: run.status.as_str(), result: raw(&answer) };

@@ -85,6 +85,11 @@ macro_rules! name {
 }
 
 name!(
+    /// An event that a run waits for, within that run.
+    EventName,
+    "event name"
+);
+name!(
     /// A topic of a tenant, to which workflows subscribe.
     TopicName,
     "topic name"

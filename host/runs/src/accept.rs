@@ -251,6 +251,8 @@ impl Runs {
                 fruitless: 0,
                 keys: BTreeMap::new(),
                 deadline: None,
+                replied: false,
+                depth: 0,
                 waits: Vec::new(),
                 replay_of: None,
                 replayed_by: None,

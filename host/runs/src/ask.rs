@@ -5,7 +5,7 @@ use std::fmt;
 
 use host_model::clock::Timestamp;
 use host_model::digest::Digest;
-use host_model::name::{ConnectionName, EndpointName, MAX_NAME};
+use host_model::name::{ConnectionName, EndpointName, EventName, MAX_NAME, TopicName, WorkflowName};
 use host_model::outcome::CallError;
 use serde::de::IgnoredAny;
 
@@ -15,11 +15,7 @@ use crate::record::{Did, Payload, Wiring};
 pub(crate) const MAX_INPUT: usize = 1 << 20;
 
 /// How many characters of an input a message about it quotes.
-const QUOTED: usize = 500;
-
-/// The most business keys of one run; said in `wit/`.
-#[expect(dead_code, reason = "the next commit sets keys")]
-pub(crate) const MAX_KEYS: usize = 4;
+pub(crate) const QUOTED: usize = 500;
 
 /// What was asked: the digest of all of it, and as much as is kept.
 pub(crate) struct Asked {
@@ -33,19 +29,39 @@ pub(crate) enum Doing {
     Call { connection: ConnectionName, endpoint: EndpointName, input: String },
     /// A pause until then.
     Sleep(Timestamp),
+    /// Waiting for an event, at most until then.
+    #[expect(dead_code, reason = "the next commit serves it")]
+    Event { name: EventName, until: Option<Timestamp> },
+    /// A run of another workflow.
+    #[expect(dead_code, reason = "the next commit serves it")]
+    Child { workflow: WorkflowName, input: String },
+    /// A message for whoever subscribes.
+    #[expect(dead_code, reason = "the next commit serves it")]
+    Publish { topic: TopicName, data: String },
+    /// An early answer.
+    Reply { answer: String },
+    /// A business key.
+    SetKey { name: String, value: String },
+    /// A call for when the run is cancelled.
+    OnCancel,
     /// Nothing: this is the answer.
     Refuse(CallError),
+    /// Nothing, and the guest cannot be told: the run fails.
+    Fail(String),
 }
 
-impl Asked {
-    /// A pause.
-    pub(crate) fn sleep(ms: u64) -> Self {
-        Self { digest: digest_of(&["sleep", &ms.to_string()]), did: Did::Sleep { ms } }
-    }
-
-    /// A pause until an instant.
-    pub(crate) fn sleep_until(time_ms: u64) -> Self {
-        Self { digest: digest_of(&["sleep-until", &time_ms.to_string()]), did: Did::SleepUntil { time_ms } }
+impl Doing {
+    /// Whether it is done at once, so that it never counts as pending.
+    pub(crate) fn is_instant(&self) -> bool {
+        match self {
+            Self::Publish { .. }
+            | Self::Reply { .. }
+            | Self::SetKey { .. }
+            | Self::OnCancel
+            | Self::Refuse(_)
+            | Self::Fail(_) => true,
+            Self::Call { .. } | Self::Sleep(_) | Self::Event { .. } | Self::Child { .. } => false,
+        }
     }
 }
 
@@ -65,17 +81,13 @@ pub(crate) fn plan(wiring: &Wiring, role: &str, endpoint: &str, input: String) -
             cut(endpoint, MAX_NAME),
             list(wire.endpoints.iter()),
         ))),
-        Some(_) if input.len() > MAX_INPUT => Doing::Refuse(CallError::InvalidInput(format!(
-            "the input has {} bytes, the most is {MAX_INPUT}",
-            input.len()
-        ))),
-        Some((wire, Some(endpoint))) => match serde_json::from_str::<IgnoredAny>(&input) {
-            Ok(_) => Doing::Call {
+        Some((wire, Some(endpoint))) => match check_json("the input", &input) {
+            Ok(()) => Doing::Call {
                 connection: wire.connection.clone(),
                 endpoint: endpoint.clone(),
                 input: input.clone(),
             },
-            Err(error) => Doing::Refuse(CallError::InvalidInput(format!("the input is not JSON: {error}"))),
+            Err(why) => Doing::Refuse(CallError::InvalidInput(why)),
         },
     };
     // What is called is kept whole; of what is refused, enough to see why.
@@ -87,6 +99,17 @@ pub(crate) fn plan(wiring: &Wiring, role: &str, endpoint: &str, input: String) -
         input: Payload::Here(kept),
     };
     (Asked { digest, did }, doing)
+}
+
+/// Whether a guest's text is one JSON text of a size that the host takes.
+pub(crate) fn check_json(what: &str, text: &str) -> Result<(), String> {
+    if text.len() > MAX_INPUT {
+        return Err(format!("{what} has {} bytes, the most is {MAX_INPUT}", text.len()));
+    }
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{what} is not JSON: {error}")),
+    }
 }
 
 /// What is said of a step for people, with its input cut.
@@ -126,7 +149,7 @@ impl fmt::Display for Asked {
 }
 
 /// Each text's length goes in front of it, so that no two asks look alike.
-fn digest_of(texts: &[&str]) -> Digest {
+pub(crate) fn digest_of(texts: &[&str]) -> Digest {
     let mut all = Vec::with_capacity(texts.iter().map(|text| text.len() + 8).sum());
     for text in texts {
         all.extend_from_slice(&(text.len() as u64).to_be_bytes());
@@ -136,7 +159,7 @@ fn digest_of(texts: &[&str]) -> Digest {
 }
 
 /// The text, or its first characters and how long it was.
-fn cut(text: &str, most: usize) -> String {
+pub(crate) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}… ({} bytes)", text.get(..end).unwrap_or_default(), text.len()),
@@ -167,7 +190,7 @@ mod tests {
             let got = match plan(&wiring(), role, endpoint, input.to_owned()).1 {
                 Doing::Refuse(error) => error.to_string(),
                 Doing::Call { connection, endpoint, .. } => format!("{connection}/{endpoint}"),
-                Doing::Sleep(_) => "sleep".to_owned(),
+                _ => "something else".to_owned(),
             };
             assert!(got.contains(want), "{got}");
         };

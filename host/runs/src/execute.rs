@@ -2,10 +2,11 @@
 //! as many attempts as the host's own failures need.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use host_model::outcome::{Finished, Outcome, Usage};
 use host_model::run::RunStatus;
-use host_store::{StoreError, Version};
+use host_store::{Commit, StoreError, Version};
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
@@ -14,7 +15,7 @@ use crate::ask::Said;
 use crate::guests::HostFailure;
 use crate::journal::{Core, Journal, Opening};
 use crate::ledger::Halt;
-use crate::perform::{Writer, caught};
+use crate::perform::{Writer, append, caught};
 use crate::places::Place;
 use crate::record::{Ending, Record, bounds_from_spec};
 use crate::repair::Grip;
@@ -34,6 +35,8 @@ pub(crate) enum Attempt {
     Parked,
     /// Somebody's hand stopped it: its record says what is next.
     Ordered,
+    /// It rests on something that changed meanwhile.
+    Again,
     /// The host or the store failed.
     Broken(String),
 }
@@ -57,11 +60,9 @@ impl Runs {
     async fn carry(&self, place: &Place) -> bool {
         let (tenant, run) = (&place.tenant, place.run);
         let backoff = self.settings.runs;
-        let (mut attempt, mut ordered) = (0, false);
+        let (mut attempt, mut ordered, mut pause) = (0, false, Duration::ZERO);
         while attempt < backoff.tries {
-            if attempt > 0 && !self.stops.pause(backoff.before(attempt)).await
-                || self.stops.drain.is_cancelled()
-            {
+            if !pause.is_zero() && !self.stops.pause(pause).await || self.stops.drain.is_cancelled() {
                 self.give_back(place).await;
                 return ordered;
             }
@@ -75,6 +76,12 @@ impl Runs {
                 }
                 Ok(Ok(Attempt::Ordered)) => {
                     ordered = true;
+                    pause = Duration::ZERO;
+                    continue;
+                }
+                Ok(Ok(Attempt::Again)) => {
+                    attempt += 1;
+                    pause = Duration::ZERO;
                     continue;
                 }
                 Ok(Ok(Attempt::Broken(why))) => why,
@@ -86,6 +93,7 @@ impl Runs {
                 "run `{run}` stopped short and stays accepted: {why}",
             );
             attempt += 1;
+            pause = backoff.before(attempt);
         }
         tracing::error!(
             tenant.id = %tenant, run.id = %run,
@@ -123,6 +131,8 @@ impl Runs {
             seed: given.seed,
             since: given.since.unwrap_or(run.accepted_at),
             keys_of: given.keys_of.unwrap_or(run.id),
+            definition: given.definition,
+            places: Arc::clone(&self.places),
             wall_ms: u64::try_from(bounds.wall.as_millis()).unwrap_or(u64::MAX),
         })
         .await?;
@@ -176,7 +186,7 @@ impl Runs {
             record.taken_by = Some(self.process);
             version = self.shelf.write_record_and(&mut record, version, fence).await?;
         }
-        Ok(Some((Writer { record, version }, alone)))
+        Ok(Some((Writer { record, version, lost: false }, alone)))
     }
 
     /// From what the guest and its journal say to the run's end.
@@ -186,10 +196,13 @@ impl Runs {
         ended: Result<Finished<String>, HostFailure>,
     ) -> Result<Attempt, StoreError> {
         let finished = match (core.halted(), ended) {
-            (Some(Halt::Broken(why)), _) => return Ok(Attempt::Broken(why)),
-            (Some(Halt::Parked), _) => return Ok(Attempt::Parked),
-            (Some(Halt::Ordered), _) => return Ok(Attempt::Ordered),
-            (None, Err(failure)) => return Ok(Attempt::Broken(failure.to_string())),
+            (Some(Halt::Again), _) => return Ok(Attempt::Again),
+            (Some(Halt::Ordered), _) => return Ok(core.unfinished(Attempt::Ordered).await),
+            (Some(Halt::Broken(why)), _) => return Ok(core.unfinished(Attempt::Broken(why)).await),
+            (Some(Halt::Parked), _) => return Ok(core.unfinished(Attempt::Parked).await),
+            (None, Err(failure)) => {
+                return Ok(core.unfinished(Attempt::Broken(failure.to_string())).await);
+            }
             (halt, Ok(finished)) => (halt, finished),
             (halt, Err(_)) => (halt, nothing_more(Outcome::Trapped(String::new()))),
         };
@@ -212,12 +225,36 @@ impl Runs {
                 (None, _) => (RunStatus::Failed, finished),
             },
         };
+        // All but the last batch first; that one shares the commit of the end.
+        let last = loop {
+            let batch = core.tail.lock().take();
+            if core.tail.lock().is_empty() {
+                break batch;
+            }
+            core.tail.lock().put_back(batch);
+            if core.flush().await.is_err() {
+                return Ok(Attempt::Broken("its journal could not be written".to_owned()));
+            }
+        };
         let writer = core.writer.lock().await;
-        if writer.record.status != RunStatus::Accepted {
-            return Ok(Attempt::Ordered); // just before its end
+        if writer.lost {
+            return Ok(Attempt::Broken("its journal could not be written".to_owned()));
         }
-        self.finish(writer.record.clone(), writer.version, status, finished).await?;
-        Ok(Attempt::Ended)
+        if writer.record.status != RunStatus::Accepted {
+            core.tail.lock().put_back(last);
+            drop(writer);
+            return Ok(core.unfinished(Attempt::Ordered).await); // just before its end
+        }
+        let mut record = writer.record.clone();
+        let (commit, starts) = append(&self.shelf, &mut record, last).await?;
+        match self.finish_with(record, writer.version, status, finished, commit).await {
+            Ok(()) => {
+                core.started(&starts);
+                Ok(Attempt::Ended)
+            }
+            Err(StoreError::Conflict) => Ok(Attempt::Again),
+            Err(error) => Err(error),
+        }
     }
 
     async fn differs(&self, core: &Core, number: u32, asked: &str) -> Result<String, StoreError> {
@@ -231,17 +268,30 @@ impl Runs {
     /// Writes the end.
     pub(crate) async fn finish(
         &self,
+        record: Record,
+        version: Version,
+        status: RunStatus,
+        finished: Finished<String>,
+    ) -> Result<(), StoreError> {
+        self.finish_with(record, version, status, finished, Commit::default()).await
+    }
+
+    /// Writes the end, together with `also`.
+    pub(crate) async fn finish_with(
+        &self,
         mut record: Record,
         version: Version,
         status: RunStatus,
         finished: Finished<String>,
+        also: Commit,
     ) -> Result<(), StoreError> {
         record.status = status;
         record.finished_at = Some(self.clock.now());
         record.taken_by = None;
         record.usage.add(&finished.usage);
         let ending = Ending { outcome: as_json(&finished.outcome)?, log: as_json(&finished.log)? };
-        self.shelf.write_ending(&mut record, version, ending).await?;
+        let commit = self.shelf.with_ending(&record, also, ending).await?;
+        self.shelf.write_record_and(&mut record, version, commit).await?;
         tracing::info!(
             tenant.id = %record.tenant, run.id = %record.id, workflow.name = %record.workflow,
             steps = record.steps, attempts = record.attempts,
@@ -266,6 +316,16 @@ impl Runs {
             let run = place.run;
             tracing::debug!(run.id = %run, "could not note that run `{run}` was given back: {error}");
         }
+    }
+}
+
+impl Core {
+    /// The attempt goes no further; what it did is written all the same, if that can be.
+    async fn unfinished(&self, attempt: Attempt) -> Attempt {
+        if let Err(halt) = self.flush().await {
+            tracing::debug!(run.id = %self.run, "what was done could not be written: {}", halt.text());
+        }
+        attempt
     }
 }
 

@@ -1,7 +1,9 @@
 //! The effects of one attempt at one run, each journalled.
 //!
 //! Everything that a workflow does goes through [`Core::once`]: answered from
-//! the journal if it is there, else done and recorded, and only then shown.
+//! the journal if it is there, else done, shown and queued to be written.
+//! Nothing leaves the host before what it follows from is durable; see
+//! [`crate::perform`].
 //!
 //! A crash between an effect and its record does the effect again, under the
 //! same idempotency key: run and step.
@@ -10,28 +12,34 @@ use std::sync::Arc;
 
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng as _, SeedableRng as _};
-use chrono::TimeDelta;
 use host_model::clock::{Clock, Timestamp};
+use host_model::digest::Digest;
 use host_model::effects::{BoxFuture, Effects, Intent, Pending, Stopped};
 use host_model::id::RunId;
 use host_model::name::TenantId;
 use host_model::outcome::{CallError, Outcome};
 use host_store::StoreError;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::ask::{Asked, Doing, plan};
+use crate::ask::{Asked, Doing};
 use crate::guests::Guests;
+use crate::intents::planned;
 use crate::ledger::{Ask, Halt, Known, Ledger, MAX_PENDING, MAX_STEPS};
-use crate::perform::Writer;
-use crate::record::{Payload, Wiring};
+use crate::perform::{Order, Writer, only};
+use crate::places::Places;
+use crate::record::{Did, Payload, Wiring};
 use crate::settings::{Backoff, Stops};
 use crate::shelf::Shelf;
+use crate::tail::{Also, MAX_UNDO, Tail};
 
 /// How many steps are read at a time when a run is taken up: 4 MiB at most.
 const PAGE: usize = 64;
+
+/// The most bytes of a mark that are recorded; said in `wit/`.
+const MAX_MARK: usize = 200;
 
 /// What an attempt starts from.
 pub(crate) struct Opening {
@@ -47,6 +55,8 @@ pub(crate) struct Opening {
     pub(crate) since: Timestamp,
     /// The run whose idempotency keys its steps have.
     pub(crate) keys_of: RunId,
+    pub(crate) definition: Option<Digest>,
+    pub(crate) places: Arc<Places>,
     pub(crate) wall_ms: u64,
 }
 
@@ -69,7 +79,13 @@ pub(crate) struct Core {
     pub(crate) keys_of: RunId,
     /// No outside effect: what the journal does not have ends the run.
     dry: bool,
+    /// What is done and not yet written. Locked before the ledger, never after it.
+    pub(crate) tail: Mutex<Tail>,
+    places: Arc<Places>,
     pub(crate) wiring: Wiring,
+    definition: Option<Digest>,
+    text: OnceCell<String>,
+    mark: Mutex<Option<String>>,
     ledger: Mutex<Ledger>,
     random: Mutex<ChaCha20Rng>,
     changed: watch::Sender<()>,
@@ -81,12 +97,11 @@ pub(crate) struct Journal(pub(crate) Arc<Core>);
 impl Journal {
     /// Reads what is recorded of the run.
     pub(crate) async fn open(opening: Opening) -> Result<Self, StoreError> {
-        let Opening { shelf, clock, guests, backoff, stops, writer, wiring, seed, since, keys_of, wall_ms } =
-            opening;
+        let Opening { shelf, clock, guests, backoff, stops, writer, wiring, .. } = opening;
         let (tenant, run) = (writer.record.tenant.clone(), writer.record.id);
         let dry = writer.record.replay_of.as_ref().is_some_and(|replay| replay.dry);
-        let mut ledger = Ledger::new(since);
-        let mut after = None;
+        let mut ledger = Ledger::new(opening.since);
+        let (mut after, mut undo) = (None, 0);
         while ledger.recorded() < writer.record.steps as usize {
             let page = shelf.step_records(&tenant, run, after, PAGE).await?;
             let Some(last) = page.last() else {
@@ -94,6 +109,7 @@ impl Journal {
             };
             after = Some(last.number);
             for step in page {
+                undo += usize::from(matches!(step.did, Did::OnCancel { .. }));
                 let outcome = match step.outcome {
                     here @ Payload::Here(_) => Some(shelf.json(here).await?),
                     Payload::Blob(_) => None, // read when the guest asks for it
@@ -113,13 +129,18 @@ impl Journal {
             cut: CancellationToken::new(),
             ordered: CancellationToken::new(),
             calls: TaskTracker::new(),
+            tail: Mutex::new(Tail::after(&writer.record, undo)),
             writer: tokio::sync::Mutex::new(writer),
-            wall_ms,
-            keys_of,
+            wall_ms: opening.wall_ms,
+            keys_of: opening.keys_of,
             dry,
+            places: opening.places,
             wiring,
+            definition: opening.definition,
+            text: OnceCell::new(),
+            mark: Mutex::default(),
             ledger: Mutex::new(ledger),
-            random: Mutex::new(ChaCha20Rng::from_seed(seed)),
+            random: Mutex::new(ChaCha20Rng::from_seed(opening.seed)),
             changed: watch::Sender::new(()),
         })))
     }
@@ -134,7 +155,7 @@ impl Core {
             if let Some(halt) = ledger.halted() {
                 return Err(Stopped(halt.text()));
             }
-            ledger.ask(asked.digest)
+            ledger.ask(asked.digest, doing.is_instant())
         };
         let (number, doing) = match ask {
             Ask::Recorded(number) => return Ok(number),
@@ -148,19 +169,87 @@ impl Core {
             Ask::Differs(number) => return self.stop(Halt::Differs(number, asked.to_string())),
             Ask::TooMany => return self.stop(Halt::Failed(too_many())),
         };
-        let refused = matches!(doing, Doing::Refuse(_));
-        let core = Arc::clone(self);
-        let started_at = self.clock.now();
-        // A task of its own: a guest that is cut while its step is written must not tear the write.
-        let counted = self.calls.track_future(async move {
-            core.perform(number, asked, started_at, doing).await;
-        });
-        self.stops.spawn(counted);
-        if refused {
-            // A refusal takes no time, so only this slows down a guest that asks faster than they are written.
-            self.until(|ledger| ledger.is_recorded(number).then_some(())).await?;
+        let order = Order { number, asked, started_at: self.clock.now(), place: self.mark.lock().clone() };
+        self.begin(order, doing)?;
+        while self.tail.lock().is_full() {
+            // Only this slows down a guest whose steps take no time.
+            self.flushed().await?;
         }
         Ok(number)
+    }
+
+    /// Begins a step, or does it if that takes no time.
+    pub(crate) fn begin(self: &Arc<Self>, order: Order, doing: Doing) -> Result<(), Stopped> {
+        let (outcome, also) = match doing {
+            Doing::Fail(why) => return self.stop(Halt::Failed(why)),
+            Doing::Refuse(error) => (Outcome::Declined(error), Also::default()),
+            Doing::SetKey { name, value } => match self.tail.lock().set_key(&name, &value) {
+                Ok(()) => (null(), Also { key: Some((name, value)), ..Also::default() }),
+                Err(error) => (Outcome::Declined(error), Also::default()),
+            },
+            Doing::Reply { answer } => {
+                let reply = self.tail.lock().reply().then_some(answer);
+                (null(), Also { reply, ..Also::default() })
+            }
+            Doing::OnCancel => {
+                if !self.tail.lock().undo() {
+                    let why = format!("the run named more than {MAX_UNDO} calls that undo it");
+                    return self.stop(Halt::Failed(why));
+                }
+                (null(), Also::default())
+            }
+            doing => {
+                let core = Arc::clone(self);
+                self.apart(async move { core.perform(order, doing).await });
+                return Ok(());
+            }
+        };
+        let replies = also.reply.is_some();
+        self.done(order, only(outcome), also);
+        if replies {
+            self.flush_soon(); // somebody waits for it
+        }
+        Ok(())
+    }
+
+    /// Does it in a task of its own: a guest that is cut while something is
+    /// written must not tear the write.
+    fn apart(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.stops.spawn(self.calls.track_future(task));
+    }
+
+    /// Has written what is done, and goes on meanwhile.
+    fn flush_soon(self: &Arc<Self>) {
+        let core = Arc::clone(self);
+        self.apart(async move {
+            if let Err(halt) = core.flush().await {
+                core.halt(halt);
+            }
+        });
+    }
+
+    /// Has written what is done, and waits for it.
+    async fn flushed(self: &Arc<Self>) -> Result<(), Stopped> {
+        let (tell, told) = oneshot::channel();
+        let core = Arc::clone(self);
+        self.apart(async move {
+            if let Err(halt) = core.flush().await {
+                core.halt(halt);
+            }
+            let _ = tell.send(()); // whoever waited may be gone
+        });
+        let _ = told.await; // an error only if the process stops
+        match self.halted() {
+            Some(halt) => Err(Stopped(halt.text())),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs that a commit of this one accepted come to their turn.
+    pub(crate) fn started(&self, runs: &[RunId]) {
+        for run in runs {
+            self.places.wait_in_store(&self.tenant, Some(*run));
+        }
     }
 
     fn stop<T>(&self, why: Halt) -> Result<T, Stopped> {
@@ -180,9 +269,15 @@ impl Core {
         self.ledger.lock().halted().cloned()
     }
 
-    /// A step is durable: now it may be shown.
-    pub(crate) fn settled(&self, number: u32, known: Known) {
-        self.ledger.lock().settle(number, known);
+    /// A step is done: it may be shown. `true` if the guest waits for it.
+    pub(crate) fn settled(&self, number: u32, known: Known) -> bool {
+        let mut ledger = self.ledger.lock();
+        ledger.settle(number, known);
+        ledger.is_awaited(number)
+    }
+
+    /// Wakes whoever waits for the ledger to change.
+    pub(crate) fn ring(&self) {
         self.changed.send_replace(());
     }
 
@@ -196,18 +291,28 @@ impl Core {
         self.ledger.lock().unasked()
     }
 
-    /// Waits until `look` finds something in the ledger.
-    async fn until<T>(&self, mut look: impl FnMut(&mut Ledger) -> Option<T>) -> Result<T, Stopped> {
+    /// Waits for these steps until `look` finds something in the ledger.
+    async fn until<T>(
+        self: &Arc<Self>,
+        awaited: Vec<u32>,
+        mut look: impl FnMut(&mut Ledger) -> Option<T>,
+    ) -> Result<T, Stopped> {
         let mut changed = self.changed.subscribe();
+        let mut awaited = Some(awaited);
         loop {
-            {
+            let begins = {
                 let mut ledger = self.ledger.lock();
                 if let Some(halt) = ledger.halted() {
                     return Err(Stopped(halt.text()));
                 }
                 if let Some(found) = look(&mut ledger) {
+                    ledger.awaits(Vec::new());
                     return Ok(found);
                 }
+                awaited.take().map(|awaited| ledger.awaits(awaited)).is_some()
+            };
+            if begins && !self.tail.lock().is_empty() {
+                self.flush_soon(); // it may wait for long
             }
             if changed.changed().await.is_err() {
                 return Err(Stopped("the journal is closed".to_owned()));
@@ -215,12 +320,13 @@ impl Core {
         }
     }
 
-    /// The answer of a step, once it is recorded.
-    pub(crate) async fn answer(&self, number: u32) -> Result<Result<String, CallError>, Stopped> {
-        let kept = self.until(|ledger| ledger.show(number).map(|known| known.outcome.clone())).await?;
-        if let Some(outcome) = kept {
+    /// The answer of a step, once it is done.
+    pub(crate) async fn answer(self: &Arc<Self>, number: u32) -> Result<Result<String, CallError>, Stopped> {
+        let look = |ledger: &mut Ledger| ledger.show(number).map(|known| known.outcome.clone());
+        if let Some(outcome) = self.until(vec![number], look).await? {
             return Ok(outcome.into_call_result());
         }
+        self.flushed().await?; // it was too large to keep, so it must be there to be read
         let stored = match self.shelf.step_record(&self.tenant, self.run, number).await {
             Ok(Some(step)) => self.shelf.json::<Outcome<String>>(step.outcome).await,
             Ok(None) => Err(StoreError::Engine("it is gone".into())),
@@ -230,6 +336,18 @@ impl Core {
             Ok(outcome) => Ok(outcome.into_call_result()),
             Err(error) => {
                 self.stop(Halt::Broken(format!("cannot read step {number} of {}: {error}", self.run)))
+            }
+        }
+    }
+
+    /// The text that the workflow was set up with, read once.
+    async fn text(&self) -> Result<String, Stopped> {
+        let Some(digest) = self.definition else { return Ok(String::new()) };
+        let read = || self.shelf.text(Payload::Blob(digest));
+        match self.text.get_or_try_init(read).await {
+            Ok(text) => Ok(text.clone()),
+            Err(error) => {
+                self.stop(Halt::Broken(format!("cannot read the definition of {}: {error}", self.run)))
             }
         }
     }
@@ -248,22 +366,7 @@ impl Core {
 impl Effects for Journal {
     fn start(&self, intent: Intent) -> BoxFuture<'_, Result<Pending, Stopped>> {
         Box::pin(async move {
-            let (asked, doing) = match intent {
-                Intent::Call { role, endpoint, input } => plan(&self.0.wiring, &role, &endpoint, input),
-                // Of the run's clock: a sleep that a crash cut short does not start over.
-                Intent::Sleep { ms } => (Asked::sleep(ms), Doing::Sleep(later(self.now(), ms))),
-                Intent::SleepUntil { time_ms } => {
-                    (Asked::sleep_until(time_ms), Doing::Sleep(later(Timestamp::UNIX_EPOCH, time_ms)))
-                }
-                Intent::Event { .. }
-                | Intent::Workflow { .. }
-                | Intent::Publish { .. }
-                | Intent::Reply { .. }
-                | Intent::SetKey { .. }
-                | Intent::OnCancel { .. } => {
-                    return Err(Stopped("this host does not serve that effect yet".to_owned()));
-                }
-            };
+            let (asked, doing) = planned(&self.0.wiring, self.now(), intent);
             self.0.once(asked, doing).await.map(Pending)
         })
     }
@@ -278,7 +381,8 @@ impl Effects for Journal {
     fn wait_any(&self, pending: Vec<Pending>) -> BoxFuture<'_, Result<usize, Stopped>> {
         Box::pin(async move {
             self.0.were_started(&pending)?;
-            self.0.until(|ledger| ledger.first_of(&pending)).await
+            let awaited = pending.iter().map(|Pending(number)| *number).collect();
+            self.0.until(awaited, |ledger| ledger.first_of(&pending)).await
         })
     }
 
@@ -286,10 +390,13 @@ impl Effects for Journal {
         String::new()
     }
 
-    fn mark(&self, _: String) {}
+    fn mark(&self, mut place: String) {
+        place.truncate(place.floor_char_boundary(MAX_MARK));
+        *self.0.mark.lock() = Some(place);
+    }
 
     fn definition(&self) -> BoxFuture<'_, Result<String, Stopped>> {
-        Box::pin(async { Ok(String::new()) })
+        Box::pin(self.0.text())
     }
 
     fn now(&self) -> Timestamp {
@@ -301,9 +408,8 @@ impl Effects for Journal {
     }
 }
 
-fn later(now: Timestamp, ms: u64) -> Timestamp {
-    let by = i64::try_from(ms).ok().and_then(TimeDelta::try_milliseconds);
-    by.and_then(|by| now.checked_add_signed(by)).unwrap_or(Timestamp::MAX_UTC)
+fn null() -> Outcome<String> {
+    Outcome::Answered("null".to_owned())
 }
 
 fn crowded() -> CallError {

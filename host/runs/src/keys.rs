@@ -29,9 +29,19 @@ pub(crate) fn given(tenant: &TenantId, id: RunId) -> Bytes {
     key::tenant(tenant).kind("run-given").bytes(&id.to_bytes()).into()
 }
 
+/// What a run says to whoever waits for it: its reply, its ending.
+pub(crate) fn told(tenant: &TenantId, id: RunId) -> Bytes {
+    key::tenant(tenant).kind("run-told").bytes(&id.to_bytes()).prefix()
+}
+
+/// The early answer of a run.
+pub(crate) fn reply(tenant: &TenantId, id: RunId) -> Bytes {
+    key::tenant(tenant).kind("run-told").bytes(&id.to_bytes()).bytes(&[0]).into()
+}
+
 /// How a run ended.
 pub(crate) fn ending(tenant: &TenantId, id: RunId) -> Bytes {
-    key::tenant(tenant).kind("run-ending").bytes(&id.to_bytes()).into()
+    key::tenant(tenant).kind("run-told").bytes(&id.to_bytes()).bytes(&[1]).into()
 }
 
 /// The steps of a run, in the order that it asked.

@@ -2,9 +2,10 @@
 //! clock, no store, no waiting; [`crate::journal`] brings the facts.
 //!
 //! Invariants
-//! - A step is known only once its commit has returned, so whatever the guest
-//!   is shown, a crash cannot take back.
-//! - Completion numbers are in the order of those commits, so "who came first"
+//! - A step is known once it is written or in the queue of what is written
+//!   next. What a crash takes back with that queue, only the guest has seen,
+//!   and the guest goes with it.
+//! - Completion numbers are in the order of that queue, so "who came first"
 //!   has the same answer at every replay.
 
 use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ pub(crate) enum Halt {
     Failed(String),
     /// The store or the host failed. It is tried again.
     Broken(String),
+    /// Somebody else changed what it rests on. It is taken up again at once.
+    Again,
     /// The host is stopping. It goes on at the next start.
     Parked,
     /// Somebody's hand stopped it; the run's record says what is next.
@@ -47,6 +50,7 @@ impl Halt {
         match self {
             Self::Differs(number, _) => format!("step {number} is not what the journal says"),
             Self::Failed(text) | Self::Broken(text) => text.clone(),
+            Self::Again => "the run was changed from outside; it is taken up again".to_owned(),
             Self::Parked => "the host is stopping".to_owned(),
             Self::Ordered => "the run was stopped by hand".to_owned(),
         }
@@ -89,13 +93,23 @@ pub(crate) struct Ledger {
     next: u32,
     open: u32,
     now: Timestamp,
+    /// What the guest is waiting for, now.
+    awaited: Vec<u32>,
     halt: Option<Halt>,
 }
 
 impl Ledger {
     /// Of a run that was accepted then.
     pub(crate) fn new(accepted_at: Timestamp) -> Self {
-        Self { known: BTreeMap::new(), kept: 0, next: 0, open: 0, now: accepted_at, halt: None }
+        Self {
+            known: BTreeMap::new(),
+            kept: 0,
+            next: 0,
+            open: 0,
+            now: accepted_at,
+            awaited: Vec::new(),
+            halt: None,
+        }
     }
 
     /// A step is recorded. Its answer is kept if there is room.
@@ -113,8 +127,9 @@ impl Ledger {
         self.known.insert(number, known);
     }
 
-    /// The guest asks for its next step.
-    pub(crate) fn ask(&mut self, asked: Digest) -> Ask {
+    /// The guest asks for its next step; an instant one is done before the
+    /// guest goes on, so it never crowds.
+    pub(crate) fn ask(&mut self, asked: Digest, instant: bool) -> Ask {
         let number = self.next;
         if number >= MAX_STEPS {
             return Ask::TooMany;
@@ -125,12 +140,12 @@ impl Ledger {
             Some(_) => Ask::Differs(number),
             None => {
                 self.open += 1;
-                if self.open > MAX_PENDING { Ask::Crowded(number) } else { Ask::Fresh(number) }
+                if self.open > MAX_PENDING && !instant { Ask::Crowded(number) } else { Ask::Fresh(number) }
             }
         }
     }
 
-    /// A step that the guest asked for in this attempt is recorded.
+    /// A step that the guest asked for in this attempt is done.
     pub(crate) fn settle(&mut self, number: u32, known: Known) {
         self.open = self.open.saturating_sub(1);
         self.know(number, known);
@@ -141,9 +156,19 @@ impl Ledger {
         self.known.len()
     }
 
-    /// Whether this step is recorded.
+    /// Whether this step is done.
     pub(crate) fn is_recorded(&self, number: u32) -> bool {
         self.known.contains_key(&number)
+    }
+
+    /// The guest waits for these; for none any more.
+    pub(crate) fn awaits(&mut self, numbers: Vec<u32>) {
+        self.awaited = numbers;
+    }
+
+    /// Whether the guest waits for this step, so that it goes on once it is done.
+    pub(crate) fn is_awaited(&self, number: u32) -> bool {
+        self.awaited.contains(&number)
     }
 
     /// Whether the guest has asked for this step.
@@ -216,30 +241,31 @@ mod tests {
     #[test]
     fn a_replay_is_answered_in_the_recorded_order_and_compared() {
         let mut replay = ledger([known("a", 1, "x"), known("b", 0, "y")]);
-        assert_eq!(replay.ask(Digest::of(b"a")), Ask::Recorded(0));
+        assert_eq!(replay.ask(Digest::of(b"a"), false), Ask::Recorded(0));
         assert_eq!(replay.unasked(), Some(1));
-        assert_eq!(replay.ask(Digest::of(b"b")), Ask::Recorded(1));
+        assert_eq!(replay.ask(Digest::of(b"b"), false), Ask::Recorded(1));
         assert_eq!(replay.first_of(&[Pending(0), Pending(1)]), Some(1));
         assert_eq!(replay.now(), at(100));
-        assert_eq!(replay.ask(Digest::of(b"c")), Ask::Fresh(2));
+        assert_eq!(replay.ask(Digest::of(b"c"), false), Ask::Fresh(2));
         assert_eq!(replay.first_of(&[Pending(2)]), None);
 
         let mut other = ledger([known("a", 0, "x")]);
         assert_eq!(other.now(), at(5));
-        assert_eq!(other.ask(Digest::of(b"z")), Ask::Differs(0));
+        assert_eq!(other.ask(Digest::of(b"z"), false), Ask::Differs(0));
     }
 
     #[test]
     fn the_sixty_fifth_call_at_once_is_refused_until_one_is_done() {
         let mut ledger = ledger([]);
         for number in 0..MAX_PENDING {
-            assert_eq!(ledger.ask(Digest::of(b"a")), Ask::Fresh(number));
+            assert_eq!(ledger.ask(Digest::of(b"a"), false), Ask::Fresh(number));
         }
-        assert_eq!(ledger.ask(Digest::of(b"a")), Ask::Crowded(64));
+        assert_eq!(ledger.ask(Digest::of(b"a"), false), Ask::Crowded(64));
         ledger.settle(64, known("a", 0, "refused"));
         ledger.settle(3, known("a", 1, "done"));
-        assert_eq!(ledger.ask(Digest::of(b"a")), Ask::Fresh(65));
-        assert_eq!(ledger.ask(Digest::of(b"a")), Ask::Crowded(66));
+        assert_eq!(ledger.ask(Digest::of(b"a"), false), Ask::Fresh(65));
+        assert_eq!(ledger.ask(Digest::of(b"a"), false), Ask::Crowded(66));
+        assert_eq!(ledger.ask(Digest::of(b"a"), true), Ask::Fresh(67), "what is done at once never waits");
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //!
 //! Invariants
 //! - What was accepted is in the store until it has ended; memory is a cache of it.
-//! - A guest is shown only what is recorded, so a replay shows it the same.
+//! - Nothing leaves the host before what it follows from is recorded, so a
+//!   replay shows a guest the same wherever anybody could tell.
 //! - Only a run's [`perform::Writer`] writes the run, at the version it knows;
 //!   whoever lost track reads again.
 //! - The host's own failures never end a run; they leave it accepted.
@@ -18,6 +19,7 @@ mod backlog;
 mod execute;
 mod guests;
 mod idempotency;
+mod intents;
 mod journal;
 mod keys;
 mod ledger;
@@ -28,6 +30,7 @@ mod record;
 pub mod repair;
 mod settings;
 mod shelf;
+mod tail;
 #[cfg(test)]
 mod tests;
 

@@ -1,38 +1,61 @@
 //! Doing one step and writing it down.
 //!
+//! A step that is done goes into the queue of what is written next
+//! ([`crate::tail`]) and is shown to the guest. The queue is written, in one
+//! commit, before anything else leaves the host: before the next effect is
+//! begun, when the guest waits, together with the run's end. A crash before
+//! that repeats the step under the same idempotency key.
+//!
 //! Invariants
-//! - One commit of a run at a time: the order of commits is the order of
+//! - One commit of a run at a time: the order of the queue is the order of
 //!   completion, also on disk.
-//! - After a commit of unknown fate the known version may be wrong: then the
-//!   store refuses what follows, and the next attempt reads what is there.
+//! - After a commit of unknown fate nothing more is written: the next attempt
+//!   reads what is there.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use host_model::clock::Timestamp;
+use host_model::id::RunId;
 use host_model::outcome::{Bound, Exceeded, Finished, Outcome, Usage};
-use host_store::{StoreError, Version};
+use host_store::{Commit, StoreError, Version};
 
 use crate::ask::{Asked, Doing};
 use crate::guests::{EndpointCall, HostFailure};
 use crate::journal::Core;
+use crate::keys;
 use crate::ledger::{Halt, Known};
-use crate::record::{Record, StepRecord};
-use crate::shelf::as_json;
+use crate::record::{Payload, Record, Replied, StepRecord};
+use crate::shelf::{Shelf, as_json};
+use crate::tail::{Also, Done};
 
 /// Who may write a run's record: whoever holds this, at its version.
 pub(crate) struct Writer {
     pub(crate) record: Record,
     pub(crate) version: Version,
+    /// A commit failed: what is stored is not known any more.
+    pub(crate) lost: bool,
+}
+
+/// A step that the guest asked for.
+pub(crate) struct Order {
+    pub(crate) number: u32,
+    pub(crate) asked: Asked,
+    pub(crate) started_at: Timestamp,
+    /// Where in the workflow's source.
+    pub(crate) place: Option<String>,
 }
 
 impl Core {
-    /// Does what was asked and records it, or stops the attempt.
-    pub(crate) async fn perform(&self, number: u32, asked: Asked, started_at: Timestamp, doing: Doing) {
+    /// Does what was asked and has it written, or stops the attempt.
+    pub(crate) async fn perform(&self, order: Order, doing: Doing) {
+        // Whatever led the guest to this is durable before it leaves the host.
+        if let Err(halt) = self.flush().await {
+            return self.halt(halt);
+        }
         let cut = self.cut.clone();
         let done = match doing {
-            Doing::Refuse(error) => Some(Ok(only(Outcome::Declined(error)))),
             Doing::Sleep(until) => cut.run_until_cancelled(self.sleep(until)).await,
             Doing::Call { connection, endpoint, input } => {
                 let call = EndpointCall {
@@ -40,16 +63,21 @@ impl Core {
                     connection,
                     endpoint,
                     input,
-                    idempotency_key: self.key(number),
+                    idempotency_key: self.key(order.number),
                     run: self.run,
                 };
                 cut.run_until_cancelled(self.call(call)).await
             }
+            _ => return self.halt(Halt::Broken("this host does not serve that effect yet".to_owned())),
         };
-        match done {
-            Some(Ok(finished)) => self.record(number, asked, started_at, finished).await,
-            Some(Err(halt)) => self.halt(halt),
-            None => self.record(number, asked, started_at, self.out_of_time()).await,
+        let goes_on = match done {
+            Some(Ok(finished)) => self.done(order, finished, Also::default()),
+            Some(Err(halt)) => return self.halt(halt),
+            None => self.done(order, self.out_of_time(), Also::default()),
+        };
+        // The guest goes on at once and asks, waits or ends: that writes it. Otherwise nobody would for long.
+        if !goes_on && let Err(halt) = self.flush().await {
+            self.halt(halt);
         }
     }
 
@@ -84,14 +112,22 @@ impl Core {
         }
     }
 
-    /// Writes the step, durably, and only then lets it be shown.
-    async fn record(&self, number: u32, asked: Asked, started_at: Timestamp, finished: Finished<String>) {
-        let mut writer = self.writer.lock().await;
-        let (completed, finished_at) = (writer.record.steps, self.clock.now());
+    /// The step is done: it is shown, and written with what comes next.
+    /// `true` if the guest waited for it and goes on.
+    pub(crate) fn done(&self, order: Order, finished: Finished<String>, also: Also) -> bool {
+        let Order { number, asked, started_at, place } = order;
         let Finished { outcome, usage, log } = finished;
         let texts = as_json(&outcome).and_then(|outcome| Ok((outcome, as_json(&log)?)));
-        let digest = asked.digest;
-        let step = texts.map(|(outcome, log)| StepRecord {
+        let (told, log) = match texts {
+            Ok(texts) => texts,
+            Err(error) => {
+                self.halt(Halt::Broken(format!("cannot record step {number} of {}: {error}", self.run)));
+                return true;
+            }
+        };
+        let mut tail = self.tail.lock();
+        let (completed, finished_at, digest) = (tail.completed(), self.clock.now(), asked.digest);
+        let step = StepRecord {
             number,
             completed,
             did: asked.did,
@@ -99,34 +135,51 @@ impl Core {
             idempotency_key: self.key(number),
             started_at,
             finished_at,
-            outcome,
+            outcome: told,
             usage,
             log,
             tries: Vec::new(),
-            place: None,
-        });
-        let written = match step {
-            Ok(step) => self.write(&mut writer, step).await,
-            Err(error) => Err(error),
+            place,
         };
-        match written {
-            Ok(()) => {
-                self.settled(number, Known { asked: digest, completed, finished_at, outcome: Some(outcome) });
-            }
-            Err(error) => {
-                self.halt(Halt::Broken(format!("cannot record step {number} of {}: {error}", self.run)));
-            }
-        }
+        tail.push(Done { step, also });
+        // Under the same lock: the order of the queue is the order shown.
+        let known = Known { asked: digest, completed, finished_at, outcome: Some(outcome) };
+        let goes_on = self.settled(number, known);
+        drop(tail);
+        self.ring();
+        goes_on
     }
 
-    async fn write(&self, writer: &mut Writer, step: StepRecord) -> Result<(), StoreError> {
-        let mut record = writer.record.clone();
-        record.steps += 1;
-        record.fruitless = 0;
-        record.usage.add(&step.usage);
-        writer.version = self.shelf.write_step(&mut record, writer.version, step).await?;
-        writer.record = record;
-        Ok(())
+    /// Writes what is done so far. When it returns, all of it is durable.
+    pub(crate) async fn flush(&self) -> Result<(), Halt> {
+        let mut writer = self.writer.lock().await;
+        loop {
+            if writer.lost {
+                return Err(Halt::Broken(format!("the journal of {} could not be written", self.run)));
+            }
+            let batch = self.tail.lock().take();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let mut record = writer.record.clone();
+            let written = async {
+                let (commit, starts) = append(&self.shelf, &mut record, batch).await?;
+                Ok((self.shelf.write_record_and(&mut record, writer.version, commit).await?, starts))
+            };
+            match written.await {
+                Ok((version, starts)) => {
+                    (writer.record, writer.version) = (record, version);
+                    self.started(&starts);
+                }
+                Err(error) => {
+                    writer.lost = true;
+                    return Err(match error {
+                        StoreError::Conflict => Halt::Again,
+                        error => Halt::Broken(format!("cannot write the journal of {}: {error}", self.run)),
+                    });
+                }
+            }
+        }
     }
 
     /// Waits for the calls that go on, at most this long; those that then still
@@ -150,8 +203,36 @@ impl Core {
     }
 }
 
+/// Adds steps that are done to a commit and to the run's record. Gives the
+/// runs that the commit accepts, too.
+pub(crate) async fn append(
+    shelf: &Shelf,
+    record: &mut Record,
+    batch: Vec<Done>,
+) -> Result<(Commit, Vec<RunId>), StoreError> {
+    let (mut commit, mut starts) = (Commit::default(), Vec::new());
+    let mut steps = Vec::with_capacity(batch.len());
+    for Done { step, also } in batch {
+        record.steps += 1;
+        record.fruitless = 0;
+        record.usage.add(&step.usage);
+        record.keys.extend(also.key);
+        if let Some(answer) = also.reply {
+            record.replied = true;
+            let value = shelf.pack(&mut Replied(Payload::Here(answer))).await?;
+            commit = commit.put(keys::reply(&record.tenant, record.id), value);
+        }
+        commit.require.extend(also.commit.require);
+        commit.put.extend(also.commit.put);
+        commit.delete.extend(also.commit.delete);
+        starts.extend(also.starts);
+        steps.push(step);
+    }
+    Ok((shelf.with_steps(record, commit, steps).await?, starts))
+}
+
 /// What a step that ran no guest gives.
-fn only(outcome: Outcome<String>) -> Finished<String> {
+pub(crate) fn only(outcome: Outcome<String>) -> Finished<String> {
     Finished { outcome, usage: Usage::default(), log: Vec::new() }
 }
 

@@ -79,28 +79,36 @@ impl Runs {
         self.shelf.run(tenant, id).await.map_err(reading(id))
     }
 
-    /// The run once it has ended, or as it is at the deadline.
+    /// The run once it has ended or replied, or as it is at the deadline.
+    /// Parking does not matter: whoever waits goes on waiting.
     pub async fn wait(
         &self,
         tenant: &TenantId,
         id: RunId,
         up_to: Duration,
     ) -> Result<Option<Run>, ReadError> {
-        // The end deletes this key. The bell is the store's: nothing here remembers who waits.
-        let pending = keys::pending(tenant, id);
-        let mut bell = self.shelf.store.watch(&pending);
-        let ended = async {
-            while self.shelf.store.get(&pending).await?.is_some() {
-                if !bell.rung().await {
-                    break;
-                }
-            }
-            Ok(())
-        };
-        match tokio::time::timeout(up_to, ended).await {
+        match tokio::time::timeout(up_to, self.told(tenant, id)).await {
             Ok(Err(error)) => Err(reading(id)(error)),
             Ok(Ok(())) | Err(_) => self.get(tenant, id).await,
         }
+    }
+
+    /// Waits until the run says something: its reply or its ending.
+    async fn told(&self, tenant: &TenantId, id: RunId) -> Result<(), StoreError> {
+        // Only these two ring, no step does. The bell is the store's: nothing here remembers who waits.
+        let told = keys::told(tenant, id);
+        let mut bell = self.shelf.store.watch(&told);
+        let mut is_there = false;
+        while self.shelf.store.scan(&told, None, 1).await?.is_empty() {
+            if !is_there && self.shelf.store.get(&keys::record(tenant, id)).await?.is_none() {
+                break;
+            }
+            is_there = true;
+            if !bell.rung().await {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The run and the first page of its steps.

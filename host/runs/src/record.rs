@@ -73,11 +73,17 @@ pub(crate) struct Record {
     pub(crate) taken_by: Option<u64>,
     /// How many processes ended while they had it, since it last got a step further.
     pub(crate) fruitless: u32,
-    /// The business keys, at most [`crate::ask::MAX_KEYS`].
+    /// The business keys, at most [`crate::tail::MAX_KEYS`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) keys: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deadline: Option<Timestamp>,
+    /// It has replied early; the reply is a value of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) replied: bool,
+    /// How many runs deep it was started: by a run, or by what a run published.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) depth: u8,
     /// What it waits for while it is parked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) waits: Vec<Wait>,
@@ -89,6 +95,11 @@ pub(crate) struct Record {
     pub(crate) interventions: Vec<Intervention>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(depth: &u8) -> bool {
+    *depth == 0
+}
+
 /// What a run started with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Given {
@@ -98,7 +109,7 @@ pub(crate) struct Given {
     pub(crate) bounds: BoundsSpec,
     /// What the run's randomness grows from.
     pub(crate) seed: [u8; 32],
-    /// JSON of the text that the workflow was set up with: a blob that the set-up wrote.
+    /// The blob with the text that the workflow was set up with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) definition: Option<Digest>,
     /// Of a replay that took steps over: when the first run's clock started.
@@ -117,6 +128,10 @@ pub(crate) struct Ending {
     /// JSON of the workflow's log.
     pub(crate) log: Payload,
 }
+
+/// The early answer of a run, one JSON text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Replied(pub(crate) Payload);
 
 /// What a step did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,6 +189,12 @@ impl Spills for Ending {
     }
 }
 
+impl Spills for Replied {
+    fn payloads(&mut self) -> Vec<&mut Payload> {
+        vec![&mut self.0]
+    }
+}
+
 impl Spills for StepRecord {
     fn payloads(&mut self) -> Vec<&mut Payload> {
         let mut all = vec![&mut self.outcome, &mut self.log];
@@ -186,6 +207,25 @@ impl Spills for StepRecord {
             Did::Sleep { .. } | Did::SleepUntil { .. } | Did::Event { .. } | Did::SetKey { .. } => {}
         }
         all
+    }
+}
+
+impl StepRecord {
+    /// About how many bytes it takes in the store.
+    pub(crate) fn bytes(&self) -> usize {
+        let text = |payload: &Payload| match payload {
+            Payload::Here(text) => text.len(),
+            Payload::Blob(_) => 0,
+        };
+        let asked = match &self.did {
+            Did::Call { input: payload, .. }
+            | Did::Workflow { input: payload, .. }
+            | Did::Publish { data: payload, .. }
+            | Did::Reply { answer: payload }
+            | Did::OnCancel { input: payload, .. } => text(payload),
+            Did::Sleep { .. } | Did::SleepUntil { .. } | Did::Event { .. } | Did::SetKey { .. } => 0,
+        };
+        asked + text(&self.outcome) + text(&self.log)
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::keys;
-use crate::record::{Did, Ending, Given, Payload, Record, Spills, StepRecord};
+use crate::record::{Did, Ending, Given, Payload, Record, Replied, Spills, StepRecord};
 
 /// The store and the blobs, as runs use them.
 #[derive(Clone)]
@@ -110,15 +110,16 @@ impl Shelf {
     pub(crate) async fn run(&self, tenant: &TenantId, id: RunId) -> Result<Option<Run>, StoreError> {
         let Some((record, _)) = self.record(tenant, id).await? else { return Ok(None) };
         let data = self.text(self.given(tenant, id).await?.data).await?;
+        let reply = if record.replied { self.reply(tenant, id).await? } else { None };
         if record.finished_at.is_none() {
             // Its end may have been written since the record was read: not half of it.
-            return Ok(Some(record.into_run(data, None, Vec::new())));
+            return Ok(Some(Run { reply, ..record.into_run(data, None, Vec::new()) }));
         }
         let (outcome, log) = match self.ending(tenant, id).await? {
             Some((outcome, log)) => (Some(outcome), self.json::<Vec<LogLine>>(log).await?),
             None => (None, Vec::new()),
         };
-        Ok(Some(record.into_run(data, outcome, log)))
+        Ok(Some(Run { reply, ..record.into_run(data, outcome, log) }))
     }
 
     /// One step as it is stored.
@@ -199,37 +200,38 @@ impl Shelf {
         self.store.commit(more.at(key.clone(), version).put(key, self.pack(record).await?)).await
     }
 
-    /// Writes a step, which was not there before, and the record that counts it.
-    pub(crate) async fn write_step(
+    /// Adds steps, which were not there before, to a commit.
+    pub(crate) async fn with_steps(
         &self,
-        record: &mut Record,
-        version: Version,
-        mut step: StepRecord,
-    ) -> Result<Version, StoreError> {
-        let key = keys::record(&record.tenant, record.id);
-        let step_key = keys::step(&record.tenant, record.id, step.number);
-        let commit = Commit::default()
-            .at(key.clone(), version)
-            .absent(step_key.clone())
-            .put(key, self.pack(record).await?)
-            .put(step_key, self.pack(&mut step).await?);
-        self.store.commit(commit).await
+        record: &Record,
+        mut commit: Commit,
+        steps: impl IntoIterator<Item = StepRecord>,
+    ) -> Result<Commit, StoreError> {
+        for mut step in steps {
+            let key = keys::step(&record.tenant, record.id, step.number);
+            commit = commit.absent(key.clone()).put(key, self.pack(&mut step).await?);
+        }
+        Ok(commit)
     }
 
-    /// Writes the run's end: it is no longer pending.
-    pub(crate) async fn write_ending(
+    /// Adds the run's end to a commit: it is no longer pending.
+    pub(crate) async fn with_ending(
         &self,
-        record: &mut Record,
-        version: Version,
+        record: &Record,
+        commit: Commit,
         mut ending: Ending,
-    ) -> Result<Version, StoreError> {
-        let key = keys::record(&record.tenant, record.id);
-        let commit = Commit::default()
-            .at(key.clone(), version)
-            .put(key, self.pack(record).await?)
+    ) -> Result<Commit, StoreError> {
+        Ok(commit
             .put(keys::ending(&record.tenant, record.id), self.pack(&mut ending).await?)
-            .delete(keys::pending(&record.tenant, record.id));
-        self.store.commit(commit).await
+            .delete(keys::pending(&record.tenant, record.id)))
+    }
+
+    /// The early answer of a run.
+    pub(crate) async fn reply(&self, tenant: &TenantId, id: RunId) -> Result<Option<String>, StoreError> {
+        match self.read::<Replied>(&keys::reply(tenant, id)).await? {
+            Some((Replied(answer), _)) => Ok(Some(self.text(answer).await?)),
+            None => Ok(None),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::ask::{Said, plan};
 use crate::execute::{Attempt, nothing_more};
 use crate::journal::Core;
 use crate::ledger::{Halt, MAX_STEPS};
+use crate::perform::Order;
 use crate::record::{Did, StepRecord};
 
 /// How many steps are read at a time: 4 MiB at most.
@@ -40,9 +41,15 @@ impl Runs {
                 Ok(Ok(_)) => done += 1,
                 Ok(Err(error)) => left.push(format!("step {named_by}, {said}: {error}")),
                 Err(Halt::Broken(why)) => return Ok(Attempt::Broken(why)),
+                Err(Halt::Again) => return Ok(Attempt::Again),
                 Err(Halt::Ordered) => return Ok(Attempt::Ordered),
                 Err(_) => return Ok(Attempt::Parked),
             }
+        }
+        match core.flush().await {
+            Ok(()) => {}
+            Err(Halt::Again) => return Ok(Attempt::Again),
+            Err(halt) => return Ok(Attempt::Broken(halt.text())),
         }
         let writer = core.writer.lock().await;
         if writer.record.status != RunStatus::Cancelling {
@@ -92,7 +99,10 @@ impl Runs {
         if !core.is_recorded(number) {
             let input = self.shelf.text(input).await?;
             let (asked, doing) = plan(&core.wiring, &role, &endpoint, input);
-            core.perform(number, asked, self.clock.now(), doing).await;
+            let order = Order { number, asked, started_at: self.clock.now(), place: None };
+            if let Err(stopped) = core.begin(order, doing) {
+                return Ok(Err(core.halted().unwrap_or(Halt::Broken(stopped.to_string()))));
+            }
         }
         match core.answer(number).await {
             Ok(answer) => Ok(Ok(answer)),

@@ -23,7 +23,8 @@ async fn twice(
     let store = Arc::new(FaultyStore::new(Arc::clone(&world.inner)).die_after(dies_after));
     let runs = world.faulty(&store, fake);
     let id = accept_one(&runs).await;
-    while !store.is_dead() {
+    // Steps that end together share a commit, so it may come to its end before.
+    while !store.is_dead() && !runs.get(&acme(), id).await.is_ok_and(|run| run.unwrap().status.is_over()) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     runs.kill().await;
@@ -122,20 +123,22 @@ async fn what_the_manifest_does_not_name_is_not_found_and_nobody_is_called() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_guest_that_asks_for_the_impossible_waits_until_the_refusal_is_written() {
+async fn a_guest_that_asks_for_the_impossible_waits_until_some_of_it_is_written() {
     let world = World::new();
     let store = world.inner.clone();
     let fake = Arc::new(Fake::flow(move |run, effects: Arc<dyn Effects>| {
         let store = Arc::clone(&store);
         async move {
-            start(&effects, "erp", "create", "1").await?;
-            let written = store.scan(&crate::keys::steps(&run.tenant, run.id), None, 9).await.unwrap().len();
+            for _ in 0..crate::tail::MAX_BATCH {
+                start(&effects, "erp", "create", "1").await?;
+            }
+            let written = store.scan(&crate::keys::steps(&run.tenant, run.id), None, 99).await.unwrap().len();
             Ok(Ok(written.to_string()))
         }
     }));
     let runs = world.process(&fake);
     let (run, _) = runs.ended(&acme(), accept_one(&runs).await).await;
-    assert_eq!(run.outcome, Some(Outcome::Answered("1".to_owned())));
+    assert_eq!(run.outcome, Some(Outcome::Answered(crate::tail::MAX_BATCH.to_string())));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 mod accepting;
 mod backlog;
 mod crashing;
+mod effects;
 mod interleaving;
 mod journalling;
 mod looking;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use host_model::digest::Digest;
 use host_model::outcome::{CallError, Outcome, Usage};
+use host_store::Commit;
 use host_store::Store as _;
 use host_store::faults::FaultyStore;
 
@@ -42,7 +43,8 @@ async fn paused_with_three_named(world: &World, fake: &Arc<Fake>, began: &Notify
             place: None,
         };
         record.steps += 1;
-        runs.shelf.write_step(&mut record, version, step).await.unwrap();
+        let commit = runs.shelf.with_steps(&record, Commit::default(), [step]).await.unwrap();
+        runs.shelf.write_record_and(&mut record, version, commit).await.unwrap();
     }
     fake.calls.lock().clear();
     id
