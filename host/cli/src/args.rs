@@ -145,6 +145,9 @@ pub enum Kind {
     /// When to run one
     #[value(alias = "schedules")]
     Schedule,
+    /// What the data of messages must look like
+    #[value(alias = "schemas")]
+    Schema,
 }
 
 /// Looking at runs.

@@ -12,6 +12,7 @@ mod packages;
 mod resources;
 mod runs;
 mod schedules;
+mod schemas;
 mod secrets;
 mod tenants;
 mod tokens;
@@ -56,6 +57,8 @@ pub fn router(control: Control) -> Router {
         .routes(routes!(workflows::get_workflow, workflows::put_workflow, workflows::delete_workflow))
         .routes(routes!(schedules::list_schedules))
         .routes(routes!(schedules::get_schedule, schedules::put_schedule, schedules::delete_schedule))
+        .routes(routes!(schemas::list_schemas))
+        .routes(routes!(schemas::get_schema, schemas::put_schema, schemas::delete_schema))
         .routes(routes!(runs::list_runs))
         .routes(routes!(runs::show_run))
         .routes(routes!(secrets::list_secrets))

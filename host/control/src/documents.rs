@@ -72,6 +72,7 @@ enum Kind {
     Connection,
     Workflow,
     Schedule,
+    Schema,
 }
 
 /// Reads every document, or says everything that is wrong with them.
@@ -91,6 +92,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Document>, Vec<Mistake>> {
             Kind::Connection => read(&part).map(Resource::Connection),
             Kind::Workflow => read(&part).map(Resource::Workflow),
             Kind::Schedule => read(&part).map(Resource::Schedule),
+            Kind::Schema => read(&part).map(Resource::Schema),
         });
         match resource {
             Ok(resource) => documents.push(Document { line: part.line, resource }),

@@ -51,6 +51,7 @@ fn value(name: &str, path: &str) -> &'static str {
         ("/connections/", "crm"),
         ("/workflows/", "intake"),
         ("/schedules/", "nightly"),
+        ("/schemas/", "note@1"),
         ("/secrets/", "crm-key"),
         ("/runs/", RUN),
         ("/tokens/", "tok_00000000000000000000000000"),
@@ -67,6 +68,8 @@ fn value(name: &str, path: &str) -> &'static str {
 async fn ready() -> World {
     let world = World::with_lead().await;
     world.put("/tenants/acme/secrets/crm-key", json!({ "value": "s" })).await.ok();
+    let note = json!({ "name": "note", "version": 1, "schema": { "type": "object" } });
+    world.put("/tenants/acme/schemas/note@1", note).await.ok();
     world
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounds::BoundsSpec;
 use crate::grants::OriginPattern;
-use crate::name::{EndpointName, FieldName, PackageName, PackageRef, Version};
+use crate::name::{EndpointName, FieldName, PackageName, PackageRef, SchemaRef, Version};
 use crate::suggest::explain_unknown;
 
 /// The custom section that carries the manifest's text.
@@ -58,12 +58,13 @@ pub struct Endpoint {
     /// For people.
     #[serde(default)]
     pub summary: String,
-    /// The schema of what it takes, by name.
+    /// The schema of what it takes: `lead@1`. What does not fit is refused before it gets there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub takes: Option<String>,
-    /// The schema of what it gives, by name; for an inbound one, the kind of its messages.
+    pub takes: Option<SchemaRef>,
+    /// The schema of what it gives; for an inbound one, of its messages, whose
+    /// kind is the schema's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gives: Option<String>,
+    pub gives: Option<SchemaRef>,
 }
 
 /// What kind of value a config field takes.
@@ -217,6 +218,9 @@ pub struct Manifest {
     /// What it asks for.
     #[serde(default)]
     pub grants: Wanted,
+    /// The schema of the data that a workflow's runs take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes: Option<SchemaRef>,
     /// Whom a workflow calls.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<FieldName, Role>,
@@ -275,6 +279,17 @@ impl Manifest {
         PackageRef { name: self.name.clone(), version: self.version.clone() }
     }
 
+    /// Every schema that it names, with where it names it.
+    pub fn schemas(&self) -> impl Iterator<Item = (String, &SchemaRef)> {
+        let endpoints = self.endpoints.iter().flat_map(|(name, endpoint)| {
+            let named = [("takes", &endpoint.takes), ("gives", &endpoint.gives)];
+            named
+                .into_iter()
+                .filter_map(move |(key, schema)| Some((format!("endpoint `{name}` {key}"), schema.as_ref()?)))
+        });
+        endpoints.chain(self.takes.iter().map(|schema| ("the workflow takes".to_owned(), schema)))
+    }
+
     /// Whether there is such an endpoint in this direction.
     pub fn endpoint(&self, name: &str, direction: Direction) -> Option<(&EndpointName, &Endpoint)> {
         self.endpoints.get_key_value(name).filter(|(_, endpoint)| endpoint.direction == direction)
@@ -300,6 +315,12 @@ impl Manifest {
             World::Connector | World::HttpProxy if !self.roles.is_empty() => {
                 return rule("[roles]".into(), "only a workflow has roles");
             }
+            World::Connector | World::HttpProxy if self.takes.is_some() => {
+                return rule(
+                    "takes".into(),
+                    "only a workflow takes something itself: an endpoint says it in its own table",
+                );
+            }
             World::HttpProxy if !self.endpoints.is_empty() || self.grants.kv => {
                 return rule(
                     "world".into(),
@@ -307,6 +328,14 @@ impl Manifest {
                 );
             }
             _ => {}
+        }
+        for (name, endpoint) in &self.endpoints {
+            if endpoint.direction == Direction::Inbound && endpoint.takes.is_some() {
+                return rule(
+                    format!("[endpoints.{name}]"),
+                    "an inbound endpoint takes a request, which has no schema: say what it `gives`",
+                );
+            }
         }
         for (name, credential) in &self.credentials {
             let at = || format!("[credentials.{name}]");
@@ -372,7 +401,7 @@ world = "connector"
 
 [endpoints.create-lead]
 direction = "outbound"
-takes = "lead"
+takes = "lead@1"
 
 [config.base-url]
 kind = "url"
@@ -391,6 +420,8 @@ http = ["{base-url}", "https://*.example.com"]
         assert_eq!(manifest.package().to_string(), "example/crm@0.1.0");
         assert!(manifest.endpoint("create-lead", Direction::Outbound).is_some());
         assert!(manifest.endpoint("create-lead", Direction::Inbound).is_none());
+        let schemas: Vec<_> = manifest.schemas().map(|(at, schema)| format!("{at} {schema}")).collect();
+        assert_eq!(schemas, ["endpoint `create-lead` takes lead@1"]);
         assert_eq!(manifest.grants.http.len(), 2);
         let again: Manifest = serde_json::from_value(serde_json::to_value(&manifest).unwrap()).unwrap();
         assert_eq!(again, manifest);
@@ -413,7 +444,7 @@ http = ["{base-url}", "https://*.example.com"]
         check("hosts = [\"{base-url}\"]", "hosts = []", "`hosts` is empty");
         check("world = \"connector\"", "world = \"workflow\"", "a workflow has no endpoints");
         check(
-            "[endpoints.create-lead]\ndirection = \"outbound\"\ntakes = \"lead\"",
+            "[endpoints.create-lead]\ndirection = \"outbound\"\ntakes = \"lead@1\"",
             "",
             "at least one endpoint",
         );

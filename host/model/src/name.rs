@@ -3,6 +3,7 @@
 //! that a name can stand in a path, a host name, a log line and a storage key.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -123,6 +124,10 @@ name!(
     FieldName, "field"
 );
 name!(
+    /// A schema, without its version.
+    SchemaName, "schema"
+);
+name!(
     /// One half of a package's name.
     PackageLabel, "package label"
 );
@@ -211,6 +216,50 @@ impl fmt::Display for PackageRef {
     }
 }
 
+/// One version of a schema: `lead@1`. A version never changes what it refuses,
+/// so there is one number: what fits `lead@1` today fits it for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SchemaRef {
+    /// The schema.
+    pub name: SchemaName,
+    /// Its version, from 1.
+    pub version: NonZeroU32,
+}
+
+impl FromStr for SchemaRef {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let bad = || BadName { what: "schema with version (`lead@1`)", got: text.chars().take(80).collect() };
+        let (name, digits) = text.split_once('@').ok_or_else(bad)?;
+        let version: NonZeroU32 = digits.parse().map_err(|_| bad())?;
+        // One spelling: no `+1`, no `01`.
+        if version.to_string() != digits {
+            return Err(bad());
+        }
+        Ok(Self { name: name.parse()?, version })
+    }
+}
+
+impl TryFrom<String> for SchemaRef {
+    type Error = BadName;
+    fn try_from(text: String) -> Result<Self, BadName> {
+        text.parse()
+    }
+}
+
+impl From<SchemaRef> for String {
+    fn from(schema: SchemaRef) -> String {
+        schema.to_string()
+    }
+}
+
+impl fmt::Display for SchemaRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.version)
+    }
+}
+
 /// A semantic version (semver.org 2.0.0) without build metadata, at most 63 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -265,6 +314,18 @@ mod tests {
         assert_eq!(package.to_string(), "example/crm@0.1.0");
         for bad in ["crm@0.1.0", "example/crm", "example/crm@1", "example/crm@1.0.0+b", "e/../x@1.0.0"] {
             assert!(bad.parse::<PackageRef>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_schema_is_named_with_its_version() {
+        let schema: SchemaRef = "lead@12".parse().unwrap();
+        assert_eq!((schema.name.as_str(), schema.version.get()), ("lead", 12));
+        assert_eq!(schema.to_string(), "lead@12");
+        for bad in
+            ["lead", "lead@", "lead@0", "lead@01", "lead@+1", "lead@1.0", "Lead@1", "@1", "lead@99999999999"]
+        {
+            assert!(bad.parse::<SchemaRef>().is_err(), "{bad}");
         }
     }
 }

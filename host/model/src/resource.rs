@@ -2,6 +2,7 @@
 //! are errors) and as used (resolved once against the package's manifest).
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,8 @@ use crate::digest::Digest;
 use crate::grants::{Grants, GrantsSpec, Origin, OriginPattern};
 use crate::manifest::{Direction, FieldKind, Manifest, OriginWish, Place, World};
 use crate::name::{
-    ConnectionName, EndpointName, FieldName, PackageRef, ScheduleName, SecretName, TenantId, WorkflowName,
+    ConnectionName, EndpointName, FieldName, PackageRef, ScheduleName, SchemaName, SchemaRef, SecretName,
+    TenantId, WorkflowName,
 };
 use crate::suggest::nearest;
 
@@ -28,6 +30,8 @@ pub enum Resource {
     Workflow(WorkflowSpec),
     /// When to run one.
     Schedule(ScheduleSpec),
+    /// What a message's data must look like.
+    Schema(SchemaSpec),
 }
 
 /// `kind: tenant`. Only the operator applies these.
@@ -38,7 +42,7 @@ pub struct TenantSpec {
     pub name: TenantId,
     /// How many calls and runs may go on at once. The host's default if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<std::num::NonZeroU32>,
+    pub concurrency: Option<NonZeroU32>,
     /// Bounds of each call, lower than the host's.
     #[serde(default)]
     pub bounds: BoundsSpec,
@@ -168,6 +172,38 @@ pub struct ScheduleSpec {
     /// No fires while this is set.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+}
+
+/// `kind: schema`: a version of a JSON Schema (2020-12), named `name@version`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "SchemaFile", into = "SchemaFile")]
+pub struct SchemaSpec {
+    /// Its name and version.
+    pub name: SchemaRef,
+    /// The JSON Schema.
+    pub schema: Value,
+}
+
+/// [`SchemaSpec`] as it is written: the version is a key of its own.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct SchemaFile {
+    name: SchemaName,
+    version: NonZeroU32,
+    schema: Value,
+}
+
+impl From<SchemaFile> for SchemaSpec {
+    fn from(file: SchemaFile) -> Self {
+        let SchemaFile { name, version, schema } = file;
+        Self { name: SchemaRef { name, version }, schema }
+    }
+}
+
+impl From<SchemaSpec> for SchemaFile {
+    fn from(spec: SchemaSpec) -> Self {
+        Self { name: spec.name.name, version: spec.name.version, schema: spec.schema }
+    }
 }
 
 fn utc() -> String {

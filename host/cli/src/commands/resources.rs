@@ -1,6 +1,6 @@
 //! `wharf get` and `wharf delete`: what was applied, by kind.
 
-use host_model::name::{ConnectionName, ScheduleName, TenantId, WorkflowName};
+use host_model::name::{ConnectionName, ScheduleName, SchemaRef, TenantId, WorkflowName};
 use serde_json::Value;
 
 use super::Session;
@@ -16,6 +16,7 @@ impl Kind {
             Self::Connection => "connections",
             Self::Workflow => "workflows",
             Self::Schedule => "schedules",
+            Self::Schema => "schemas",
         }
     }
 
@@ -25,6 +26,7 @@ impl Kind {
             Self::Tenant => ["name", "concurrency", ""],
             Self::Connection | Self::Workflow => ["name", "package", ""],
             Self::Schedule => ["name", "cron", "workflow"],
+            Self::Schema => ["name", "version", ""],
         }
     }
 }
@@ -68,6 +70,7 @@ async fn path(session: &Session<'_>, kind: Kind, name: &str) -> Result<String, C
         Kind::Connection => drop(name.parse::<ConnectionName>()?),
         Kind::Workflow => drop(name.parse::<WorkflowName>()?),
         Kind::Schedule => drop(name.parse::<ScheduleName>()?),
+        Kind::Schema => drop(name.parse::<SchemaRef>()?),
     }
     Ok(format!("{}/{name}", folder(session, kind).await?))
 }

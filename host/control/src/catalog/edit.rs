@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use host_model::name::TenantId;
-use host_model::resource::{ConnectionSpec, Resource, ScheduleSpec, TenantSpec, WorkflowSpec};
+use host_model::resource::{ConnectionSpec, Resource, ScheduleSpec, SchemaSpec, TenantSpec, WorkflowSpec};
 use host_store::{Commit, MAX_VALUE, StoreError};
 use registry::ReadError;
 use serde::Serialize;
@@ -55,7 +55,7 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Done {
-    /// `tenant`, `connection`, `workflow` or `schedule`.
+    /// `tenant`, `connection`, `workflow`, `schedule` or `schema`.
     pub kind: &'static str,
     /// Its name.
     pub name: String,
@@ -132,6 +132,7 @@ impl Plan {
                 (Resource::Connection(spec), Some(tenant)) => Ok(self.put(place, tenant, spec, tenants)),
                 (Resource::Workflow(spec), Some(tenant)) => Ok(self.put(place, tenant, spec, tenants)),
                 (Resource::Schedule(spec), Some(tenant)) => Ok(self.put(place, tenant, spec, tenants)),
+                (Resource::Schema(spec), Some(tenant)) => Ok(self.put(place, tenant, spec, tenants)),
                 (_, None) => {
                     self.object(place, "whose is it? Name the tenant (`tenant=` in the query, `--tenant`)");
                     Ok(None)
@@ -141,6 +142,7 @@ impl Plan {
             Edit::Delete(tenant, (kind, name)) => match *kind {
                 ConnectionSpec::KIND => self.delete::<ConnectionSpec>(tenant, name, tenants),
                 WorkflowSpec::KIND => self.delete::<WorkflowSpec>(tenant, name, tenants),
+                SchemaSpec::KIND => self.delete::<SchemaSpec>(tenant, name, tenants),
                 _ => self.delete::<ScheduleSpec>(tenant, name, tenants),
             }
             .map(Some),
@@ -186,8 +188,8 @@ impl Plan {
                 Action::Updated
             }
             None => {
-                let (connections, workflows, schedules) = Default::default();
-                let written = Written { spec: spec.clone(), connections, workflows, schedules };
+                let (connections, workflows, schedules, schemas) = Default::default();
+                let written = Written { spec: spec.clone(), connections, workflows, schedules, schemas };
                 tenants.insert(id.clone(), written);
                 self.commit.require.push(host_store::Require::Absent(retired_key(id).into()));
                 Action::Created
@@ -223,6 +225,7 @@ impl Plan {
             (written.connections.len(), "connections"),
             (written.workflows.len(), "workflows"),
             (written.schedules.len(), "schedules"),
+            (written.schemas.len(), "schemas"),
         ];
         let left: Vec<_> = left
             .iter()

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use host_model::name::{ConnectionName, ScheduleName, TenantId, WorkflowName};
-use host_model::resource::{ConnectionSpec, Resource, ScheduleSpec, TenantSpec, WorkflowSpec};
+use host_model::name::{ConnectionName, ScheduleName, SchemaRef, TenantId, WorkflowName};
+use host_model::resource::{ConnectionSpec, Resource, ScheduleSpec, SchemaSpec, TenantSpec, WorkflowSpec};
 use host_store::port::MAX_PAGE;
 use host_store::{Entry, Store, StoreError, Version, key};
 use serde::Serialize;
@@ -26,6 +26,7 @@ pub(crate) struct Written {
     pub(crate) connections: BTreeMap<ConnectionName, Kept<ConnectionSpec>>,
     pub(crate) workflows: BTreeMap<WorkflowName, Kept<WorkflowSpec>>,
     pub(crate) schedules: BTreeMap<ScheduleName, Kept<ScheduleSpec>>,
+    pub(crate) schemas: BTreeMap<SchemaRef, Kept<SchemaSpec>>,
 }
 
 /// A resource that belongs to a tenant.
@@ -63,6 +64,7 @@ macro_rules! tenanted {
 tenanted!(ConnectionSpec, ConnectionName, "connection", connections, Connection);
 tenanted!(WorkflowSpec, WorkflowName, "workflow", workflows, Workflow);
 tenanted!(ScheduleSpec, ScheduleName, "schedule", schedules, Schedule);
+tenanted!(SchemaSpec, SchemaRef, "schema", schemas, Schema);
 
 /// All tenants as of one generation.
 pub(crate) struct Stored {
@@ -123,6 +125,7 @@ async fn read_tenant(store: &Arc<dyn Store>, spec: TenantSpec) -> Result<Written
         connections: read_kind::<ConnectionSpec>(store, &spec.name).await?,
         workflows: read_kind::<WorkflowSpec>(store, &spec.name).await?,
         schedules: read_kind::<ScheduleSpec>(store, &spec.name).await?,
+        schemas: read_kind::<SchemaSpec>(store, &spec.name).await?,
         spec,
     })
 }
