@@ -30,10 +30,15 @@ impl<'a> Address<'a> {
         if let Some(path) = path.strip_prefix("/hooks/") {
             let (tenant, path) = path.split_once('/')?;
             let (connection, rest) = path.split_once('/').unwrap_or((path, ""));
-            return Some(Self::Hook { tenant, connection, rest });
+            return (!tenant.is_empty() && !connection.is_empty()).then_some(Self::Hook {
+                tenant,
+                connection,
+                rest,
+            });
         }
         let (tenant, workflow) = path.strip_prefix("/run/")?.split_once('/')?;
-        Some(Self::Run { tenant, workflow })
+        (!tenant.is_empty() && !workflow.is_empty() && !workflow.contains('/'))
+            .then_some(Self::Run { tenant, workflow })
     }
 }
 
@@ -72,7 +77,11 @@ mod tests {
         assert_eq!(Address::of("/hooks/acme"), None);
         let run = Some(Address::Run { tenant: "acme", workflow: "intake" });
         assert_eq!(Address::of("/run/acme/intake"), run);
-        assert_eq!(Address::of("/run/acme"), None);
+        for nobodys in
+            ["/hooks//form", "/hooks/acme/", "/run/acme", "/run/acme/", "/run//intake", "/run/acme/intake/"]
+        {
+            assert_eq!(Address::of(nobodys), None, "{nobodys}");
+        }
         assert_eq!(Address::of("/api/v1/runs"), None);
     }
 

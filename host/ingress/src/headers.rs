@@ -53,31 +53,28 @@ fn is_hosts_to_say(name: &str) -> bool {
 }
 
 /// A request's headers as a guest may see them.
-pub(crate) fn for_guest(headers: &HeaderMap) -> HeaderMap {
-    let named = named_by_connection(headers);
-    let mut kept = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers {
-        if !is_hop_by_hop(name.as_str()) && !is_callers_credential(name.as_str()) && !named.contains(name) {
-            kept.append(name.clone(), value.clone());
-        }
-    }
-    kept
+pub(crate) fn for_guest(mut headers: HeaderMap) -> HeaderMap {
+    without(&mut headers, is_callers_credential);
+    headers
 }
 
 /// Makes a guest's headers fit to be sent from the operator's origin.
 pub(crate) fn from_guest(headers: &mut HeaderMap) {
-    let named = named_by_connection(headers);
-    let unfit: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_hop_by_hop(name.as_str()) || is_hosts_to_say(name.as_str()) || named.contains(name))
-        .cloned()
-        .collect();
-    for name in unfit {
-        headers.remove(name);
-    }
+    without(headers, is_hosts_to_say);
     // A page of a guest is a stranger in a box: no scripts, no forms, an origin of its own.
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+/// Removes what is for one hop only, and what is unfit. In most maps that is nothing.
+fn without(headers: &mut HeaderMap, is_unfit: fn(&str) -> bool) {
+    let named = named_by_connection(headers);
+    let drop =
+        |name: &HeaderName| is_hop_by_hop(name.as_str()) || is_unfit(name.as_str()) || named.contains(name);
+    let dropped: Vec<HeaderName> = headers.keys().filter(|name| drop(name)).cloned().collect();
+    for name in dropped {
+        headers.remove(name);
+    }
 }
 
 /// `Connection` names further headers that are for the next hop only.
@@ -120,7 +117,7 @@ mod tests {
         ]);
         headers.append("x-many", "1".parse().unwrap());
         headers.append("x-many", "2".parse().unwrap());
-        let kept = for_guest(&headers);
+        let kept = for_guest(headers);
         assert_eq!(
             names(&kept),
             ["content-type", "host", "stripe-signature", "x-hub-signature-256", "x-many"]

@@ -10,6 +10,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use crate::address::{Address, is_decodable};
+use crate::alarm::Alarm;
 use crate::{Limits, Prefer, Refusal, headers};
 
 /// The most bytes of an `Idempotency-Key`: it becomes part of a storage key.
@@ -25,8 +26,8 @@ pub struct Inbound {
     pub method: Method,
     /// Path and query, raw.
     pub uri: Uri,
-    /// Every header as it arrived, for whoever checks signatures. A guest gets
-    /// [`Inbound::guest_headers`].
+    /// Every header as it arrived, for whoever checks signatures, until
+    /// [`Inbound::take_guest_headers`] takes them for a guest.
     pub headers: HeaderMap,
     /// The body, not read yet.
     pub body: Body,
@@ -38,6 +39,7 @@ pub struct Inbound {
     pub token: Option<Bearer>,
     body_bytes: usize,
     body_time: Duration,
+    alarm: Alarm,
 }
 
 /// A token as a caller presents it. Prints as `***`; readable by its long name only.
@@ -58,7 +60,7 @@ impl fmt::Debug for Bearer {
 
 impl Inbound {
     /// Checks everything that can be told without reading the body.
-    pub(crate) fn new(request: Request<Body>, limits: &Limits) -> Result<Self, Refusal> {
+    pub(crate) fn new(request: Request<Body>, limits: &Limits, alarm: Alarm) -> Result<Self, Refusal> {
         let (head, body) = request.into_parts();
         let uri_bytes = head.uri.path().len() + head.uri.query().map_or(0, |query| query.len() + 1);
         if uri_bytes > limits.uri_bytes {
@@ -85,6 +87,7 @@ impl Inbound {
             body,
             body_bytes: limits.body_bytes,
             body_time: limits.body_time,
+            alarm,
         })
     }
 
@@ -105,20 +108,19 @@ impl Inbound {
         if body.size_hint().lower() > self.body_bytes as u64 {
             return Err(Refusal::BodyTooLarge { limit: self.body_bytes });
         }
-        match tokio::time::timeout(self.body_time, read(body, self.body_bytes)).await {
-            Ok(read) => read,
-            Err(_) => Err(Refusal::BodyTooSlow { limit: self.body_time }),
-        }
+        let read = self.alarm.within(self.body_time, read(body, self.body_bytes)).await;
+        read.unwrap_or(Err(Refusal::BodyTooSlow { limit: self.body_time }))
     }
 
-    /// The headers without the caller's credentials and without those of the connection.
-    pub fn guest_headers(&self) -> HeaderMap {
-        headers::for_guest(&self.headers)
+    /// Takes the headers, without the caller's credentials and without those
+    /// of the connection. A second time there are none left.
+    pub fn take_guest_headers(&mut self) -> HeaderMap {
+        headers::for_guest(std::mem::take(&mut self.headers))
     }
 
     /// The request as an HTTP guest may see it, its body still streaming.
-    pub fn into_guest_request(self) -> Request<Body> {
-        let headers = self.guest_headers();
+    pub fn into_guest_request(mut self) -> Request<Body> {
+        let headers = self.take_guest_headers();
         let mut request = Request::new(self.body);
         *request.method_mut() = self.method;
         *request.uri_mut() = self.uri;

@@ -14,14 +14,15 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod alarm;
 mod answer;
+mod front;
 mod headers;
 mod inbound;
 mod limits;
 mod prefer;
 mod refusal;
 mod reply;
-mod router;
 mod serve;
 mod stall;
 #[cfg(test)]
@@ -29,10 +30,10 @@ mod tests;
 mod unread;
 
 pub use address::Address;
+pub use front::{Front, Stages};
 pub use inbound::{Bearer, Inbound};
 pub use limits::Limits;
 pub use prefer::Prefer;
 pub use refusal::Refusal;
 pub use reply::Reply;
-pub use router::{Stages, no_route, router};
 pub use serve::{Drained, Settings, serve};

@@ -1,24 +1,25 @@
 //! Connections: accepted within a cap, read within time limits, drained at the end.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower_service::Service;
 
+use crate::alarm::Alarm;
+use crate::front::{Front, Stages};
 use crate::stall::Stalling;
 use crate::unread::Watched;
 
@@ -68,14 +69,23 @@ pub enum Drained {
     TimedOut,
 }
 
+/// How a connection is told to end.
+struct End {
+    /// After the request that it is at.
+    stop: CancellationToken,
+    /// At once. Comes after `stop`, never before.
+    cut: CancellationToken,
+}
+
 /// Serves connections until `stop`, then lets requests under way end.
-pub async fn serve(
+pub async fn serve<S: Stages>(
     listener: TcpListener,
-    router: Router,
+    front: Front<S>,
     settings: Settings,
     stop: CancellationToken,
 ) -> Drained {
     let places = Arc::new(Semaphore::new(settings.connections.get().min(Semaphore::MAX_PERMITS)));
+    let front = Arc::new(front);
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     loop {
@@ -85,11 +95,13 @@ pub async fn serve(
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, place)) = accepted else { continue };
-        let connection = connection(stream, router.clone(), settings, stop.clone());
-        connections.spawn(cut.clone().run_until_cancelled_owned(async move {
+        // Children: every look at a token takes its lock, which connections should not share.
+        let end = End { stop: stop.child_token(), cut: cut.child_token() };
+        let connection = connection(stream, Arc::clone(&front), settings, end);
+        connections.spawn(async move {
             let _place = place;
             connection.await;
-        }));
+        });
     }
     drop(listener); // from now on connections are refused, not left waiting
     connections.close();
@@ -125,35 +137,41 @@ fn is_callers(error: &io::Error) -> bool {
     matches!(error.kind(), K::ConnectionAborted | K::ConnectionReset | K::ConnectionRefused | K::Interrupted)
 }
 
-async fn connection(stream: TcpStream, router: Router, settings: Settings, stop: CancellationToken) {
+async fn connection<S: Stages>(stream: TcpStream, front: Arc<Front<S>>, settings: Settings, end: End) {
     // Answers are small and whole; waiting to fill a packet only delays them.
     if stream.set_nodelay(true).is_err() {
         return; // already gone
     }
+    let alarm = Alarm::default();
+    let timer = alarm.clone();
     // Boxed, so that the connection can be taken apart at its end.
     let service = service_fn(move |request: Request<Incoming>| {
         let (request, unread) = Watched::request(request);
-        let answering = router.clone().call(request);
-        Box::pin(async move { answering.await.map(|answer| unread.close_after(answer)) })
+        let (front, alarm) = (Arc::clone(&front), alarm.clone());
+        Box::pin(async move { Ok::<_, Infallible>(unread.close_after(front.answer(request, &alarm).await)) })
     });
     let stream = TokioIo::new(Stalling::new(stream, settings.stall_time));
     let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(timer)
         .header_read_timeout(settings.head_time)
         .max_buf_size(BUFFER)
         .serve_connection(stream, service);
     let served = tokio::select! {
         biased;
         served = poll_fn(|context| connection.poll_without_shutdown(context)) => served,
-        () = stop.cancelled() => {
+        () = end.stop.cancelled() => {
             std::pin::Pin::new(&mut connection).graceful_shutdown();
-            poll_fn(|context| connection.poll_without_shutdown(context)).await
+            let rest = poll_fn(|context| connection.poll_without_shutdown(context));
+            match end.cut.run_until_cancelled(rest).await {
+                Some(served) => served,
+                None => return,
+            }
         }
     };
     match served {
         Ok(()) => {
             // A host that stops waits for no one's rest.
-            stop.run_until_cancelled(linger(connection.into_parts().io.into_inner())).await;
+            end.stop.run_until_cancelled(linger(connection.into_parts().io.into_inner())).await;
         }
         Err(error) => tracing::debug!(cause = %error, "a connection broke off"),
     }

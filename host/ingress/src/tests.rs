@@ -14,7 +14,6 @@ use host_model::http_types::Answer;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use tower::ServiceExt;
 
 use super::*;
 
@@ -28,23 +27,24 @@ impl Stages for Scripted {
     }
 }
 
-fn routes<F>(limits: Limits, stages: impl Fn(Inbound) -> F + Send + Sync + 'static) -> axum::Router
+fn routes<F>(limits: Limits, stages: impl Fn(Inbound) -> F + Send + Sync + 'static) -> Front<Scripted>
 where
     F: Future<Output = Result<Reply, Refusal>> + Send + 'static,
 {
-    router(Arc::new(Scripted(Box::new(move |inbound| Box::pin(stages(inbound))))), limits)
+    let stages = Arc::new(Scripted(Box::new(move |inbound| Box::pin(stages(inbound)))));
+    Front::new(stages, limits, axum::Router::new())
 }
 
 /// Stages that read the body and answer with it.
-fn echo(limits: Limits) -> axum::Router {
+fn echo(limits: Limits) -> Front<Scripted> {
     routes(limits, |mut inbound| async move {
         let body = inbound.buffer().await?;
         Ok(Reply::Answer(Answer { status: StatusCode::OK, headers: HeaderMap::new(), body }))
     })
 }
 
-async fn send(router: axum::Router, request: Request<Body>) -> Response {
-    router.oneshot(request).await.unwrap()
+async fn send(front: &Front<Scripted>, request: Request<Body>) -> Response {
+    front.answer(request, &alarm::Alarm::default()).await
 }
 
 async fn body_of(response: Response) -> bytes::Bytes {

@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -79,20 +80,30 @@ pub(crate) async fn drive<T>(
     guest: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<Driven<T>, CallFailed> {
     let began = Instant::now();
-    let mut on_cpu = Duration::ZERO;
+    let (mut resumed, mut paused, mut on_cpu) = (Some(began), began, Duration::ZERO);
     let mut guest = pin!(AssertUnwindSafe(guest).catch_unwind());
-    let timed = poll_fn(|context| {
-        let polled = Instant::now();
+    // Set when the guest first waits: most never do.
+    let mut deadline = None;
+    let ended = poll_fn(|context| {
+        let resumed = resumed.take().unwrap_or_else(Instant::now);
         let progress = guest.as_mut().poll(context);
-        on_cpu += polled.elapsed();
-        progress
+        paused = Instant::now();
+        on_cpu += paused - resumed;
+        match progress {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending => {
+                let left = wall.saturating_sub(paused - began);
+                let deadline = deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(left)));
+                deadline.as_mut().poll(context).map(|()| None)
+            }
+        }
     });
-    let result = match tokio::time::timeout(wall, timed).await {
-        Ok(Ok(result)) => Some(result),
-        Ok(Err(_)) => return Err(CallFailed::Panicked),
-        Err(_) => None,
+    let result = match ended.await {
+        Some(Ok(result)) => Some(result),
+        Some(Err(_)) => return Err(CallFailed::Panicked),
+        None => None,
     };
-    Ok(Driven { result, wall: began.elapsed(), guest: on_cpu })
+    Ok(Driven { result, wall: paused - began, guest: on_cpu })
 }
 
 /// Turns a driven call into what is known of it. `judge` checks the answer.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use host_capabilities::bindings::connector::Connector;
 use host_capabilities::bindings::connector::exports::wharf::endpoints::endpoints as wit;
 use host_capabilities::bindings::connector::wharf::types::types::Header;
-use host_capabilities::bindings::connector::{Connector, ConnectorPre};
 use host_capabilities::{Subject, tidy};
 use host_model::bounds::Bounds;
 use host_model::http_types::{Answer, InboundRequest, Received};
@@ -17,13 +17,18 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::de::IgnoredAny;
 
 use crate::call::{drive, finish, report};
-use crate::prepare::{PrepareError, Prepared};
+use crate::prepare::{LinkedConnector, PrepareError, Prepared};
 use crate::{CallFailed, Sandbox};
+
+/// What `receive` returns.
+type Answered = Result<wit::Received, wit::CallError>;
 
 /// The most messages that one request may become; the store takes them in one commit.
 const MAX_MESSAGES: usize = 100;
 /// The most headers of an answer.
 const MAX_HEADERS: usize = 100;
+/// Room for those that ingress adds.
+const HOSTS_HEADERS: usize = 4;
 
 impl Sandbox {
     /// Makes an upload ready that the registry does not have yet, instantiates
@@ -39,8 +44,8 @@ impl Sandbox {
         let (_slot, mut store) = self.open(Subject::Nobody, bounds).await?;
         let driven = drive(bounds.wall, async {
             match ready.prepared() {
-                Some(Prepared::Connector(pre)) => {
-                    let guest: Connector = pre.instantiate_async(&mut store).await?;
+                Some(Prepared::Connector(connector)) => {
+                    let guest: Connector = connector.pre.instantiate_async(&mut store).await?;
                     guest.wharf_endpoints_endpoints().call_describe(&mut store).await
                 }
                 Some(Prepared::Workflow(pre)) => pre.instantiate_async(&mut store).await.map(|_| Vec::new()),
@@ -65,11 +70,11 @@ impl Sandbox {
     /// Tests a connection: gives the connector's word on it.
     pub async fn check(&self, connection: &Arc<Connection>) -> Result<Finished<String>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
-        let pre = connector(ready.prepared())?;
+        let connector = connector(ready.prepared())?;
         let (_slot, mut store) =
             self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
         let driven = drive(connection.bounds.wall, async {
-            let guest: Connector = pre.instantiate_async(&mut store).await?;
+            let guest: Connector = connector.pre.instantiate_async(&mut store).await?;
             guest.wharf_endpoints_endpoints().call_check(&mut store).await
         })
         .await?;
@@ -90,7 +95,7 @@ impl Sandbox {
         idempotency_key: &str,
     ) -> Result<Finished<String>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
-        let pre = connector(ready.prepared())?;
+        let connector = connector(ready.prepared())?;
         let (_slot, mut store) =
             self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
         let request = wit::CallRequest {
@@ -99,7 +104,7 @@ impl Sandbox {
             idempotency_key: idempotency_key.to_owned(),
         };
         let driven = drive(connection.bounds.wall, async {
-            let guest: Connector = pre.instantiate_async(&mut store).await?;
+            let guest: Connector = connector.pre.instantiate_async(&mut store).await?;
             guest.wharf_endpoints_endpoints().call_call(&mut store, &request).await
         })
         .await?;
@@ -113,13 +118,16 @@ impl Sandbox {
         request: InboundRequest,
     ) -> Result<Finished<Received>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
-        let pre = connector(ready.prepared())?;
+        let connector = connector(ready.prepared())?;
         let (_slot, mut store) =
             self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
         let request = wire(request);
         let driven = drive(connection.bounds.wall, async {
-            let guest: Connector = pre.instantiate_async(&mut store).await?;
-            guest.wharf_endpoints_endpoints().call_receive(&mut store, &request).await
+            let guest = connector.pre.instance_pre().instantiate_async(&mut store).await?;
+            let receive = guest
+                .get_typed_func::<(&wit::InboundRequest,), (Answered,)>(&mut store, connector.receive)?;
+            let (answered,) = receive.call_async(&mut store, (&request,)).await?;
+            Ok(answered)
         })
         .await?;
         let finished = finish(store, driven, |received, bounds| match received {
@@ -147,11 +155,9 @@ pub(crate) fn wire(request: InboundRequest) -> wit::InboundRequest {
     }
 }
 
-pub(crate) fn connector(
-    prepared: Option<&Prepared>,
-) -> Result<&ConnectorPre<crate::state::State>, CallFailed> {
+pub(crate) fn connector(prepared: Option<&Prepared>) -> Result<&LinkedConnector, CallFailed> {
     match prepared {
-        Some(Prepared::Connector(pre)) => Ok(pre),
+        Some(Prepared::Connector(connector)) => Ok(connector),
         _ => Err(PrepareError::Link("it is not a connector".to_owned()).into()),
     }
 }
@@ -220,13 +226,13 @@ fn read_answer(answer: wit::Answer) -> Result<Answer, String> {
     if answer.headers.len() > MAX_HEADERS {
         return Err(format!("{} headers, the limit is {MAX_HEADERS}", answer.headers.len()));
     }
-    let mut headers = HeaderMap::with_capacity(answer.headers.len());
+    let mut headers = HeaderMap::with_capacity(answer.headers.len() + HOSTS_HEADERS);
     for header in answer.headers {
         let name: HeaderName = header
             .name
             .parse()
             .map_err(|_| format!("`{}` is not a header name", header.name.escape_debug()))?;
-        let value = HeaderValue::from_bytes(&header.value)
+        let value = HeaderValue::from_maybe_shared(Bytes::from(header.value))
             .map_err(|_| format!("header `{name}` has control characters"))?;
         headers.append(name, value);
     }

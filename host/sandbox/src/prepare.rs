@@ -14,7 +14,7 @@ use host_model::resource::Package;
 use parking_lot::RwLock;
 use tokio::sync::OnceCell;
 use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, ComponentExportIndex, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::Source;
@@ -26,6 +26,10 @@ use crate::state::State;
 /// Components loaded at once; beyond it the one unused for longest goes. A
 /// loaded lean component costs some 15 KB, an interpreter's more.
 const MAX_LOADED: usize = 10_000;
+/// The interface that a connector exports.
+const ENDPOINTS: &str = "wharf:endpoints/endpoints@0.1.0";
+/// Its function for inbound requests.
+const RECEIVE: &str = "receive";
 
 /// Why a component could not be made ready to run.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +63,27 @@ pub enum PrepareError {
 
 /// A component, linked for its world.
 pub(crate) enum Prepared {
-    Connector(ConnectorPre<State>),
+    Connector(LinkedConnector),
     Workflow(WorkflowPre<State>),
     Proxy(ProxyPre<State>),
+}
+
+/// A connector, and where its hottest export is: what is generated looks up all
+/// four exports and checks their types at each call.
+pub(crate) struct LinkedConnector {
+    pub(crate) pre: ConnectorPre<State>,
+    pub(crate) receive: ComponentExportIndex,
+}
+
+impl LinkedConnector {
+    fn new(pre: ConnectorPre<State>) -> wasmtime::Result<Self> {
+        let component = pre.instance_pre().component();
+        let endpoints = component.get_export_index(None, ENDPOINTS);
+        let receive = endpoints.and_then(|endpoints| component.get_export_index(Some(&endpoints), RECEIVE));
+        let receive =
+            receive.ok_or_else(|| wasmtime::Error::msg(format!("no `{RECEIVE}` in `{ENDPOINTS}`")))?;
+        Ok(Self { pre, receive })
+    }
 }
 
 /// What each world offers.
@@ -89,7 +111,8 @@ impl Linkers {
     fn link(&self, world: World, component: &Component) -> wasmtime::Result<Prepared> {
         Ok(match world {
             World::Connector => {
-                Prepared::Connector(ConnectorPre::new(self.connector.instantiate_pre(component)?)?)
+                let pre = ConnectorPre::new(self.connector.instantiate_pre(component)?)?;
+                Prepared::Connector(LinkedConnector::new(pre)?)
             }
             World::Workflow => {
                 Prepared::Workflow(WorkflowPre::new(self.workflow.instantiate_pre(component)?)?)

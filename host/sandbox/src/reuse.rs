@@ -22,12 +22,12 @@ impl Sandbox {
         times: u32,
     ) -> Result<(), CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
-        let pre = connector(ready.prepared())?;
+        let connector = connector(ready.prepared())?;
         let (_slot, mut store) =
             self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
         let request = wire(request);
         let driven = drive(connection.bounds.wall, async {
-            let guest = pre.instantiate_async(&mut store).await?;
+            let guest = connector.pre.instantiate_async(&mut store).await?;
             for _ in 0..times {
                 let received = guest.wharf_endpoints_endpoints().call_receive(&mut store, &request).await?;
                 received.map_err(|_| wasmtime::Error::msg("the connector declined"))?;

@@ -125,18 +125,17 @@ impl Server {
         });
         let health = Health { admission: Arc::clone(&admission), sandbox: Arc::clone(&sandbox), store: sled };
         let router = Router::new()
-            .merge(host_ingress::router(stages, config.ingress))
             .merge(host_control::router(control))
             .merge(crate::health::router(health))
-            .route("/", get(async || axum::response::Redirect::temporary("/api/v1/openapi.json")))
-            .fallback(host_ingress::no_route);
+            .route("/", get(async || axum::response::Redirect::temporary("/api/v1/openapi.json")));
+        let front = host_ingress::Front::new(stages, config.ingress, router);
 
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener
             .with_context(|| format!("cannot listen on {}: is another host there?", config.listen))?;
         let address = listener.local_addr()?;
         let stop_serving = CancellationToken::new();
-        let serving = host_ingress::serve(listener, router, config.http, stop_serving.clone());
+        let serving = host_ingress::serve(listener, front, config.http, stop_serving.clone());
         let http = background.spawn(serving);
         Ok(Self {
             address,

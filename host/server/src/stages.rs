@@ -55,30 +55,31 @@ impl Stages {
     /// A webhook: the connector turns it into messages, and each becomes runs,
     /// durable before the caller hears of them.
     async fn hook(&self, routed: Routed, mut inbound: Inbound) -> Result<Reply, Refusal> {
-        let (connection, endpoint, path) = match routed.target.clone() {
-            Target::Endpoint { connection, endpoint, path } => (connection, endpoint, path),
+        let (connection, endpoint) = match &routed.target {
+            Target::Endpoint { connection, endpoint, .. } => (Arc::clone(connection), endpoint),
             Target::Proxy { connection, path } => {
+                let (connection, path) = (Arc::clone(connection), path.clone());
                 return self.proxy(routed, connection, &path, inbound).await;
             }
             Target::Workflow(_) => return Err(Refusal::NoRoute),
         };
         let prefer = inbound.prefer;
         let body = inbound.buffer().await?; // before a place is taken: a slow caller holds none
-        let idempotency = hook_key(&inbound, &connection, &endpoint, &body);
+        let idempotency = hook_key(&inbound, &connection, endpoint, &body);
         if let Some(accepted) = self.earlier(idempotency.as_ref()).await? {
             return self.told(&routed.tenant, accepted.runs, prefer, None).await;
         }
-        let admitted = self.admission.admit(routed).await.map_err(refused)?;
+        let (routed, place) = self.admission.admit(routed).await.map_err(refused)?.split();
+        let Target::Endpoint { endpoint, path, .. } = routed.target else { return Err(Refusal::NoRoute) };
         let request = InboundRequest {
             endpoint,
             method: inbound.method.clone(),
             path,
             query: inbound.uri.query().map(str::to_owned),
-            headers: inbound.guest_headers(),
+            headers: inbound.take_guest_headers(),
             body,
         };
         let finished = self.sandbox.receive(&connection, request).await.map_err(Refusal::internal)?;
-        let (routed, place) = admitted.split();
         drop(place); // the guest is over; accepting waits for the disk only
         let received = Refusal::unless_answered(finished.outcome)?;
         if received.messages.is_empty() {

@@ -58,12 +58,12 @@ async fn told(
     prefer: &str,
     result: impl Fn() -> Result<Reply, Refusal> + Send + Sync + 'static,
 ) -> Response {
-    let router = routes(Limits::default(), move |_| {
+    let front = routes(Limits::default(), move |_| {
         let result = result();
         async move { result }
     });
     let request = Request::post(path).header("prefer", prefer).body(Body::empty()).unwrap();
-    send(router, request).await
+    send(&front, request).await
 }
 
 async fn finished(path: &str, status: RunStatus, outcome: Option<Outcome<String>>) -> (Response, Value) {
@@ -256,13 +256,13 @@ async fn what_is_not_an_answer_becomes_the_refusal_that_fits() {
 
 #[tokio::test]
 async fn a_panic_costs_its_own_request_only() {
-    let router = routes(Limits::default(), |inbound| async move {
+    let front = routes(Limits::default(), |inbound| async move {
         assert!(inbound.uri.query().is_none(), "hush");
         Ok(Reply::Accepted { tenant: "acme".parse().unwrap(), runs: vec![] })
     });
     let post = |path: &str| Request::post(path).body(Body::empty()).unwrap();
-    let refused = problem(send(router.clone(), post("/hooks/acme/form?panic")).await).await;
+    let refused = problem(send(&front, post("/hooks/acme/form?panic")).await).await;
     assert_eq!((refused.0, refused.1.as_str()), (500, "internal"));
     assert!(!refused.2.contains("hush"));
-    assert_eq!(send(router, post(HOOK)).await.status(), 202);
+    assert_eq!(send(&front, post(HOOK)).await.status(), 202);
 }

@@ -22,12 +22,11 @@ fn seen(inbound: &Inbound) -> String {
 async fn seen_by_stages(request: Request<Body>) -> Result<String, (u16, String, String)> {
     let saw = Arc::new(Mutex::new(String::new()));
     let sees = Arc::clone(&saw);
-    let router = routes(Limits::default(), move |inbound| {
+    let front = routes(Limits::default(), move |inbound| {
         *sees.lock().unwrap() = seen(&inbound);
         async { Ok(Reply::Accepted { tenant: "acme".parse().unwrap(), runs: vec![] }) }
-    })
-    .fallback(no_route);
-    let response = send(router, request).await;
+    });
+    let response = send(&front, request).await;
     let saw = std::mem::take(&mut *saw.lock().unwrap());
     if saw.is_empty() { Err(problem(response).await) } else { Ok(saw) }
 }
@@ -100,13 +99,13 @@ async fn a_malformed_request_is_refused_with_what_is_wrong() {
 
 #[tokio::test]
 async fn a_token_is_not_printed() {
-    let router = routes(Limits::default(), |inbound| async move {
+    let front = routes(Limits::default(), |inbound| async move {
         assert!(format!("{:?}", inbound.token).contains("***"));
         Ok(Reply::Accepted { tenant: "acme".parse().unwrap(), runs: vec![] })
     });
     let request =
         Request::post("/run/a/b").header("authorization", "Bearer t0k").body(Body::empty()).unwrap();
-    assert_eq!(send(router, request).await.status(), 202);
+    assert_eq!(send(&front, request).await.status(), 202);
 }
 
 /// A body of these pieces, which never says how long it is.
@@ -124,14 +123,14 @@ async fn a_body_arrives_byte_for_byte_up_to_its_limit() {
     let post = |body| Request::post("/hooks/acme/form").body(body).unwrap();
     for body in [Body::from("0123456789"), pieces(vec![b"01234", b"", b"56789"]), pieces(vec![b"0123456789"])]
     {
-        let response = send(echo(small()), post(body)).await;
+        let response = send(&echo(small()), post(body)).await;
         assert_eq!(response.status(), 200);
         assert_eq!(&body_of(response).await[..], b"0123456789");
     }
-    let response = send(echo(small()), post(Body::empty())).await;
+    let response = send(&echo(small()), post(Body::empty())).await;
     assert!(body_of(response).await.is_empty());
     for body in [Body::from("0123456789a"), pieces(vec![b"0123456789", b"a"])] {
-        let refused = problem(send(echo(small()), post(body)).await).await;
+        let refused = problem(send(&echo(small()), post(body)).await).await;
         assert_eq!((refused.0, refused.1.as_str()), (413, "body-too-large"));
         assert!(refused.2.contains("10 bytes"), "{}", refused.2);
     }
@@ -141,13 +140,13 @@ async fn a_body_arrives_byte_for_byte_up_to_its_limit() {
 async fn a_body_in_one_piece_is_not_copied() {
     let sent = Bytes::from(vec![7; 1_000]);
     let place = sent.as_ptr() as usize;
-    let router = routes(Limits::default(), move |mut inbound| async move {
+    let front = routes(Limits::default(), move |mut inbound| async move {
         assert_eq!(inbound.buffer().await?.as_ptr() as usize, place);
         assert!(inbound.buffer().await?.is_empty(), "there is nothing left");
         Ok(Reply::Accepted { tenant: "acme".parse().unwrap(), runs: vec![] })
     });
     let request = Request::post("/hooks/acme/form").body(Body::from(sent)).unwrap();
-    assert_eq!(send(router, request).await.status(), 202);
+    assert_eq!(send(&front, request).await.status(), 202);
 }
 
 #[tokio::test]
@@ -167,7 +166,7 @@ async fn a_length_over_the_limit_is_refused_before_anything_is_read() {
         }
     }
     let request = Request::post("/hooks/acme/form").body(Body::new(Unread)).unwrap();
-    assert_eq!(problem(send(echo(small()), request).await).await.0, 413);
+    assert_eq!(problem(send(&echo(small()), request).await).await.0, 413);
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +177,7 @@ async fn a_body_that_does_not_end_in_time_is_refused() {
     });
     let request = Request::post("/hooks/acme/form").body(Body::new(StreamBody::new(drip))).unwrap();
     let start = tokio::time::Instant::now();
-    let refused = problem(send(echo(Limits::default()), request).await).await;
+    let refused = problem(send(&echo(Limits::default()), request).await).await;
     assert_eq!((refused.0, refused.1.as_str()), (408, "body-too-slow"));
     assert!(refused.2.contains("30 s"), "{}", refused.2);
     assert_eq!(start.elapsed().as_secs(), 30);
@@ -189,12 +188,12 @@ async fn a_body_that_breaks_off_is_the_callers_mistake() {
     let broken = [Ok(Frame::data(Bytes::from_static(b"x"))), Err(std::io::Error::other("reset by peer"))];
     let body = Body::new(StreamBody::new(futures::stream::iter(broken)));
     let request = Request::post("/hooks/acme/form").body(body).unwrap();
-    assert_eq!(problem(send(echo(small()), request).await).await.1, "bad-request");
+    assert_eq!(problem(send(&echo(small()), request).await).await.1, "bad-request");
 }
 
 #[tokio::test]
 async fn an_http_guest_gets_the_request_without_the_callers_credentials() {
-    let router = routes(Limits::default(), |inbound| async move {
+    let front = routes(Limits::default(), |inbound| async move {
         let request = inbound.into_guest_request();
         assert_eq!(request.uri(), "/hooks/acme/hello/a?b");
         assert!(!request.headers().contains_key("authorization"));
@@ -206,5 +205,5 @@ async fn an_http_guest_gets_the_request_without_the_callers_credentials() {
         .header("x-kept", "1")
         .body(pieces(vec![b"strea", b"med"]))
         .unwrap();
-    assert_eq!(&body_of(send(router, request).await).await[..], b"streamed");
+    assert_eq!(&body_of(send(&front, request).await).await[..], b"streamed");
 }

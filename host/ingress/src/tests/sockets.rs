@@ -27,11 +27,11 @@ fn patient() -> Settings {
     Settings { head_time: LONG, stall_time: LONG, grace: LONG, ..Settings::default() }
 }
 
-async fn start(router: axum::Router, settings: Settings) -> Server {
+async fn start(front: Front<Scripted>, settings: Settings) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let ended = TaskTracker::new().spawn(serve(listener, router, settings, stop.clone()));
+    let ended = TaskTracker::new().spawn(serve(listener, front, settings, stop.clone()));
     Server { address, stop, ended }
 }
 
@@ -149,7 +149,7 @@ async fn a_caller_beyond_the_cap_waits_for_a_connection_to_end() {
 async fn draining_answers_what_has_begun_and_closes_what_idles() {
     let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (begins, goes) = (Arc::clone(&begun), Arc::clone(&go));
-    let router = routes(Limits::default(), move |_| {
+    let front = routes(Limits::default(), move |_| {
         let (begins, goes) = (Arc::clone(&begins), Arc::clone(&goes));
         async move {
             begins.notify_one();
@@ -157,7 +157,7 @@ async fn draining_answers_what_has_begun_and_closes_what_idles() {
             Err(Refusal::NoRoute)
         }
     });
-    let server = start(router, patient()).await;
+    let server = start(front, patient()).await;
     let _silent = server.open(b"").await;
     let mut busy = server.open(format!("{POST}\r\n").as_bytes()).await;
     begun.notified().await;
@@ -176,11 +176,11 @@ async fn draining_answers_what_has_begun_and_closes_what_idles() {
 async fn draining_cuts_what_outlasts_the_grace() {
     let begun = Arc::new(Notify::new());
     let begins = Arc::clone(&begun);
-    let router = routes(Limits::default(), move |_| {
+    let front = routes(Limits::default(), move |_| {
         begins.notify_one();
         std::future::pending()
     });
-    let server = start(router, Settings { grace: SHORT, ..patient() }).await;
+    let server = start(front, Settings { grace: SHORT, ..patient() }).await;
     let mut stuck = server.open(format!("{POST}\r\n").as_bytes()).await;
     begun.notified().await;
     assert_eq!(server.stopped().await, Drained::TimedOut);
@@ -197,7 +197,7 @@ async fn a_caller_that_goes_away_ends_its_request() {
     }
     let (begun, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (begins, ends) = (Arc::clone(&begun), Arc::clone(&ended));
-    let router = routes(Limits::default(), move |_| {
+    let front = routes(Limits::default(), move |_| {
         let (begins, held) = (Arc::clone(&begins), Noted(Arc::clone(&ends)));
         async move {
             let _held = held;
@@ -205,7 +205,7 @@ async fn a_caller_that_goes_away_ends_its_request() {
             std::future::pending().await
         }
     });
-    let server = start(router, patient()).await;
+    let server = start(front, patient()).await;
     let caller = server.open(format!("{POST}\r\n").as_bytes()).await;
     begun.notified().await;
     drop(caller);

@@ -1,0 +1,82 @@
+//! From a request to the stages and back. Reading order is request order;
+//! there is no middleware, and hooks and runs pass no router: one look at the
+//! path tells them from the rest.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::FutureExt;
+use http::{Method, Request};
+use tower_service::Service;
+
+use crate::alarm::Alarm;
+use crate::reply::Audience;
+use crate::{Address, Inbound, Limits, Refusal, Reply};
+
+/// What comes after ingress: routing, admission, runs, the sandbox.
+pub trait Stages: Send + Sync + 'static {
+    /// The rest of one request's life. Dropped if the caller goes away.
+    fn serve(&self, inbound: Inbound) -> impl Future<Output = Result<Reply, Refusal>> + Send;
+}
+
+/// Everything that a request may want: `/hooks/…` (any method) and `/run/…`
+/// (POST) go to the stages, the rest to a router.
+pub struct Front<S> {
+    stages: Arc<S>,
+    limits: Limits,
+    rest: Router,
+}
+
+impl<S: Stages> Front<S> {
+    /// A front before these stages and this router.
+    pub fn new(stages: Arc<S>, limits: Limits, rest: Router) -> Self {
+        Self { stages, limits, rest: rest.fallback(no_route) }
+    }
+
+    /// Answers one request; the time limits of its connection ring `alarm`.
+    pub(crate) async fn answer<B>(&self, request: Request<B>, alarm: &Alarm) -> Response
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        match Address::of(request.uri().path()) {
+            Some(_) => self.stage(request.map(Body::new), alarm).await,
+            None => match self.rest.clone().call(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+        }
+    }
+
+    async fn stage(&self, request: Request<Body>, alarm: &Alarm) -> Response {
+        let inbound = match Inbound::new(request, &self.limits, alarm.clone()) {
+            Ok(inbound) => inbound,
+            Err(refusal) => return refusal.into_response(),
+        };
+        let prefer = inbound.prefer;
+        let audience = match inbound.address() {
+            Ok(Address::Run { .. }) if inbound.method != Method::POST => {
+                return Refusal::MethodNotAllowed { allow: "POST" }.into_response();
+            }
+            Ok(Address::Run { .. }) => Audience::Holder,
+            _ => Audience::Anybody,
+        };
+        // A panic costs its own request. Nothing of it is used again but what
+        // other requests share already.
+        match AssertUnwindSafe(self.stages.serve(inbound)).catch_unwind().await {
+            Ok(Ok(reply)) => reply.into_response(prefer, audience),
+            Ok(Err(refusal)) => refusal.into_response(),
+            Err(_) => Refusal::internal("a stage panicked; the message is on stderr").into_response(),
+        }
+    }
+}
+
+/// For paths that nothing serves: the same answer as for unknown names.
+async fn no_route() -> Response {
+    Refusal::NoRoute.into_response()
+}
