@@ -72,6 +72,31 @@ async fn read_answer(socket: &mut TcpStream, until: &str) -> String {
 const POST: &str = "POST /hooks/acme/form HTTP/1.1\r\nhost: x\r\n";
 
 #[tokio::test]
+async fn whoever_asks_for_the_head_learns_the_length_and_gets_no_body() {
+    let front = routes(Limits::default(), |_| async {
+        Ok(Reply::Answer(Answer { status: StatusCode::OK, headers: HeaderMap::new(), body: "12345".into() }))
+    });
+    let server = start(front, patient()).await;
+    let request = b"HEAD /hooks/acme/form HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let answer = server.exchange(request).await;
+    assert!(answer.contains("content-length: 5\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_no_hook_and_no_run_goes_to_the_router() {
+    let stages = Arc::new(Scripted(Box::new(|_| panic!("not for the stages"))));
+    let rest = axum::Router::new().route("/health", axum::routing::get(async || "well"));
+    let server = start(Front::new(stages, Limits::default(), rest), patient()).await;
+    let get = |path| format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    assert!(server.exchange(get("/health").as_bytes()).await.ends_with("well"));
+    for path in ["/", "/hooks", "/hooks/acme", "/hooks//form", "/hooksy/a/b", "/run/acme", "/run/acme/a/b"] {
+        let answer = server.exchange(get(path).as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("no-route"), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_serves_several_requests() {
     let server = start(echo(Limits::default()), patient()).await;
     let mut socket = server.open(format!("{POST}content-length: 3\r\n\r\none").as_bytes()).await;
