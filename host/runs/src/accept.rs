@@ -177,7 +177,11 @@ impl Runs {
     }
 
     /// Commits the runs and starts those that there is room for.
-    async fn commit(self: &Arc<Self>, runs: &[(TenantId, RunId)], commit: Commit) -> Result<(), StoreError> {
+    pub(crate) async fn commit(
+        self: &Arc<Self>,
+        runs: &[(TenantId, RunId)],
+        commit: Commit,
+    ) -> Result<(), StoreError> {
         if commit == Commit::default() {
             return Ok(());
         }

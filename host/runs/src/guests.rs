@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use host_model::bounds::Bounds;
+use host_model::digest::Digest;
 use host_model::effects::{BoxFuture, Effects};
 use host_model::id::RunId;
-use host_model::name::{ConnectionName, EndpointName, TenantId};
+use host_model::name::{ConnectionName, EndpointName, PackageRef, TenantId};
 use host_model::outcome::Finished;
 use host_model::run::Run;
 
@@ -42,6 +43,13 @@ pub trait Guests: Send + Sync + 'static {
         bounds: &'a Bounds,
         effects: Arc<dyn Effects>,
     ) -> BoxFuture<'a, Result<Finished<String>, HostFailure>>;
+
+    /// Whether that package can still be run: asked before a run is replayed on it.
+    fn has_package<'a>(
+        &'a self,
+        package: &'a PackageRef,
+        digest: &'a Digest,
+    ) -> BoxFuture<'a, Result<bool, HostFailure>>;
 
     /// Calls an endpoint once.
     fn call_endpoint(&self, call: EndpointCall) -> BoxFuture<'_, Result<Finished<String>, HostFailure>>;

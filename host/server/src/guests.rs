@@ -8,10 +8,11 @@ use host_admission::{Admission, Place, Refused};
 use host_control::ports::{Calls, PortError};
 use host_model::bounds::Bounds;
 use host_model::clock::Clock;
+use host_model::digest::Digest;
 use host_model::effects::{BoxFuture, Effects};
 use host_model::id::MessageId;
 use host_model::manifest::{Direction, Manifest, World};
-use host_model::name::EndpointName;
+use host_model::name::{EndpointName, PackageRef};
 use host_model::outcome::{CallError, Finished, Outcome, Usage};
 use host_model::resource::{Connection, Package};
 use host_model::run::Run;
@@ -47,6 +48,17 @@ impl Guests for SandboxedGuests {
                 .filter(|package| package.digest == run.digest)
                 .ok_or_else(|| HostFailure(format!("package `{}` ({}) is gone", run.package, run.digest)))?;
             self.sandbox.run(&package, bounds, &run.input, effects).await.map_err(|error| failed(&error))
+        })
+    }
+
+    fn has_package<'a>(
+        &'a self,
+        package: &'a PackageRef,
+        digest: &'a Digest,
+    ) -> BoxFuture<'a, Result<bool, HostFailure>> {
+        Box::pin(async move {
+            let found = self.registry.get(package).await.map_err(|error| HostFailure(error.to_string()))?;
+            Ok(found.is_some_and(|found| found.digest == *digest))
         })
     }
 

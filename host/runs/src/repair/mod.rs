@@ -14,6 +14,9 @@ mod decide;
 mod intervene;
 mod lease;
 mod live;
+mod make;
+mod replay;
+mod take_over;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -23,4 +26,5 @@ pub use self::decide::{Action, Unfit};
 pub use self::intervene::InterveneError;
 pub(crate) use self::lease::{Grip, Lease};
 pub(crate) use self::live::Live;
+pub use self::replay::{From, On, Replay, ReplayError, Replayed};
 pub use self::trace::By;

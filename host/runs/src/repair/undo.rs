@@ -27,6 +27,11 @@ fn number_of(named_by: u32) -> u32 {
     2 * MAX_STEPS - 1 - named_by
 }
 
+/// Whether a step undoes: its workflow did not ask for it.
+pub(crate) fn undoes(number: u32) -> bool {
+    number >= MAX_STEPS
+}
+
 impl Runs {
     /// Makes the calls that are not recorded yet, and ends the run.
     pub(crate) async fn undo(&self, core: &Arc<Core>) -> Result<Attempt, StoreError> {

@@ -1,6 +1,7 @@
 //! A world to run in: a store that survives its processes, a clock, guests.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -11,7 +12,7 @@ use host_model::effects::{BoxFuture, Effects, Intent, Pending, Stopped};
 use host_model::id::RunId;
 use host_model::manifest::Manifest;
 use host_model::message::Draft;
-use host_model::name::TenantId;
+use host_model::name::{PackageRef, TenantId};
 use host_model::outcome::{CallError, Finished, Outcome, Usage};
 use host_model::resource::{Package, Workflow, WorkflowSpec};
 use host_model::run::{Run, StartedBy, Step};
@@ -36,6 +37,8 @@ pub(crate) struct Fake {
     pub(crate) endpoint: Box<Endpoint>,
     /// Every call of an endpoint that was begun.
     pub(crate) calls: Mutex<Vec<EndpointCall>>,
+    /// Nothing can be run any more.
+    pub(crate) package_gone: AtomicBool,
 }
 
 impl Fake {
@@ -50,6 +53,7 @@ impl Fake {
                 Box::pin(async move { Ok(answered(format!("{{\"did\":{}}}", call.input))) })
             }),
             calls: Mutex::default(),
+            package_gone: AtomicBool::new(false),
         }
     }
 
@@ -78,6 +82,15 @@ impl Guests for Fake {
             };
             Ok(Finished { outcome, usage: Usage { fuel: 1_000, ..Usage::default() }, log: Vec::new() })
         })
+    }
+
+    fn has_package<'a>(
+        &'a self,
+        _: &'a PackageRef,
+        _: &'a Digest,
+    ) -> BoxFuture<'a, Result<bool, HostFailure>> {
+        let there = !self.package_gone.load(Ordering::SeqCst);
+        Box::pin(async move { Ok(there) })
     }
 
     fn call_endpoint(&self, call: EndpointCall) -> BoxFuture<'_, Result<Finished<String>, HostFailure>> {

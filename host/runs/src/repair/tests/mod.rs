@@ -3,6 +3,7 @@
 mod cancelling;
 mod intervening;
 mod leasing;
+mod replaying;
 
 use std::sync::Arc;
 use std::time::Duration;
