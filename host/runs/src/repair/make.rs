@@ -84,7 +84,7 @@ impl Runs {
         let taken = self.take_over(&old.record, id, from).await?;
         let of = ReplayOf { run, from_step: from, dry: replay.dry };
         let mut new = record_again(&old.record, replay, of, id, now, self.process);
-        (new.steps, new.keys) = (taken.steps, taken.keys.clone());
+        (new.steps, new.keys, new.replied) = (taken.steps, taken.keys.clone(), taken.replied);
         let (noun, verb) =
             if replay.dry { ("dry run of", "dry run as") } else { ("replay of", "replayed as") };
         trace(&mut new, now, format!("{noun} {run}"), &replay.by);
@@ -189,6 +189,7 @@ fn record_again(
         fruitless: 0,
         keys: BTreeMap::new(),
         deadline: None,
+        replied: false,
         waits: Vec::new(),
         replay_of: Some(of),
         replayed_by: None,

@@ -29,6 +29,8 @@ pub(crate) struct TakenOver {
     pub(crate) steps: u32,
     /// The business keys that they set.
     pub(crate) keys: BTreeMap<String, String>,
+    /// They replied to whoever waited.
+    pub(crate) replied: bool,
     /// What is left to commit, with the run itself.
     pub(crate) rest: Commit,
     /// What is committed already: of a journal that does not fit one commit.
@@ -97,8 +99,13 @@ impl Runs {
         from: u32,
     ) -> Result<TakenOver, StoreError> {
         let tenant = &old.tenant;
-        let mut taken =
-            TakenOver { steps: 0, keys: BTreeMap::new(), rest: Commit::default(), early: Vec::new() };
+        let mut taken = TakenOver {
+            steps: 0,
+            keys: BTreeMap::new(),
+            replied: false,
+            rest: Commit::default(),
+            early: Vec::new(),
+        };
         if from == 0 {
             return Ok(taken);
         }
@@ -121,6 +128,13 @@ impl Runs {
                 let Some(completed) = place.get(&step.number) else { continue };
                 step.completed = *completed;
                 set.extend(key_set(&step));
+                if matches!(step.did, Did::Reply { .. }) && !taken.replied {
+                    // The first reply, which is the one that counts, is among those before any step that has one.
+                    taken.replied = true;
+                    if let Some(reply) = self.shelf.store.get(&keys::reply(tenant, old.id)).await? {
+                        taken.rest = taken.rest.put(keys::reply(tenant, new), reply.value);
+                    }
+                }
                 let (key, number) = (keys::step(tenant, new, step.number), step.number);
                 let value = self.shelf.pack(&mut step).await?;
                 if numbers.len() >= CHUNK || bytes + value.len() > CHUNK_BYTES {

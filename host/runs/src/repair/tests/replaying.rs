@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use host_model::effects::Intent;
 use host_model::outcome::{CallError, Finished, Outcome};
 use host_model::run::{Effect, Step};
 use host_store::faults::FaultyStore;
@@ -208,6 +209,53 @@ async fn a_request_replays_a_run_once_and_never_what_it_made_itself() {
     let other = Replay { from: From::Start, ..asked };
     assert!(matches!(runs.replay(&acme(), old, other).await, Err(ReplayError::RequestReused)));
     assert_eq!(fake.calls.lock().len(), 1, "one replay of one call");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_steps_before_set_replied_and_named_belongs_to_the_replay_too() {
+    let fake = Arc::new(Fake::flow(|_, effects| async move {
+        let named =
+            |name: &str, value: &str| Intent::SetKey { name: name.to_owned(), value: value.to_owned() };
+        effects.start(named("customer", "4711")).await?;
+        effects.start(Intent::Reply { answer: "\"thanks\"".to_owned() }).await?;
+        let (role, endpoint, input) = ("crm".to_owned(), "update".to_owned(), "\"undo\"".to_owned());
+        effects.start(Intent::OnCancel { role, endpoint, input }).await?;
+        let made = call(&effects, "crm", "create", "1").await?;
+        if made.is_err() {
+            return Ok(made);
+        }
+        effects.start(named("customer", "4712")).await?;
+        sleep(&effects, 1_000_000_000).await?;
+        Ok(Ok("true".to_owned()))
+    }));
+    let bad = Arc::new(AtomicBool::new(true));
+    let down = Arc::clone(&bad);
+    let fake = Arc::into_inner(fake).unwrap().endpoint(move |call| {
+        let fails = down.load(Ordering::SeqCst);
+        async move {
+            let no = Outcome::Declined(CallError::Permanent("down".to_owned()));
+            Ok(if fails { Finished { outcome: no, ..answered("") } } else { answered(call.input) })
+        }
+    });
+    let fake = Arc::new(fake);
+    let runs = World::new().process(&fake);
+    let old = accept_one(&runs).await;
+    while runs.get(&acme(), old).await.unwrap().unwrap().status != RunStatus::Failed {
+        breathe().await;
+    }
+    bad.store(false, Ordering::SeqCst);
+    let new = runs.replay(&acme(), old, replay(From::Failed)).await.unwrap().run;
+    let run = runs.get(&acme(), new).await.unwrap().unwrap();
+    assert!(run.keys["customer"].starts_with("471"), "set before it goes on: {:?}", run.keys);
+    assert_eq!(run.reply.as_deref(), Some("\"thanks\""));
+    while runs.get(&acme(), new).await.unwrap().unwrap().steps < 5 {
+        breathe().await;
+    }
+    fake.calls.lock().clear();
+    runs.intervene(&acme(), new, super::super::Action::Cancel, ada()).await.unwrap();
+    let run = stands(&runs, new, RunStatus::Cancelled).await;
+    assert_eq!(run.keys["customer"], "4712");
+    assert_eq!(inputs(&fake), ["\"undo\""], "what the first run named is undone with the replay");
 }
 
 #[tokio::test(start_paused = true)]
