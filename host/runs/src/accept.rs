@@ -211,65 +211,96 @@ impl Runs {
         }
     }
 
+    /// Accepts a run under an id that its maker knows. It may be there already:
+    /// then [`StoreError::Conflict`].
+    pub(crate) async fn accept_named(
+        self: &Arc<Self>,
+        id: RunId,
+        new: NewRun,
+        depth: u8,
+    ) -> Result<(), AcceptError> {
+        if self.stops.drain.is_cancelled() {
+            return Err(AcceptError::Stopping);
+        }
+        let tenant = new.workflow.tenant.clone();
+        let absent = Commit::default().absent(keys::record(&tenant, id));
+        new.draft.check().map_err(|source| AcceptError::Draft { index: 0, count: 1, source })?;
+        let commit = self.with_run(absent, id, &new, depth, self.clock.now()).await;
+        let commit = commit.map_err(AcceptError::Store)?;
+        self.commit(&[(tenant, id)], commit).await.map_err(AcceptError::Store)
+    }
+
     async fn make(&self, runs: &[NewRun], also: &Commit, now: Timestamp) -> Result<Made, StoreError> {
         let mut made = Made { runs: Vec::with_capacity(runs.len()), commit: also.clone() };
-        for NewRun { workflow, started_by, draft } in runs {
+        for new in runs {
             let id = RunId::new(now, random());
-            let tenant = &workflow.tenant;
-            let mut given = Given {
-                data: Payload::Here(draft.data.clone()),
-                wiring: as_json(&wiring_of(workflow))?,
-                bounds: bounds_to_spec(&workflow.bounds),
-                seed: random(),
-                definition: workflow.definition,
-                since: None,
-                keys_of: None,
-            };
-            let mut record = Record {
-                id,
-                tenant: tenant.clone(),
-                workflow: workflow.name.clone(),
-                package: workflow.package.package.clone(),
-                digest: workflow.package.digest,
-                started_by: started_by.clone(),
-                status: RunStatus::Accepted,
-                message: Envelope {
-                    id: MessageId::new(now, random()),
-                    source: match started_by {
-                        StartedBy::Webhook(connection) => format!("/connections/{connection}"),
-                        StartedBy::Schedule(schedule) => format!("/schedules/{schedule}"),
-                        StartedBy::Topic(topic) => format!("/topics/{topic}"),
-                        StartedBy::Run(run) => format!("/runs/{run}"),
-                        StartedBy::Manual => "/run".to_owned(),
-                    },
-                    kind: draft.kind.clone(),
-                    subject: draft.subject.clone(),
-                    time: now,
-                },
-                accepted_at: now,
-                finished_at: None,
-                attempts: 1,
-                usage: Usage::default(),
-                steps: 0,
-                taken_by: Some(self.process),
-                fruitless: 0,
-                keys: BTreeMap::new(),
-                deadline: None,
-                replied: false,
-                depth: 0,
-                waits: Vec::new(),
-                replay_of: None,
-                replayed_by: None,
-                interventions: Vec::new(),
-            };
-            made.commit = made
-                .commit
-                .put(keys::record(tenant, id), self.shelf.pack(&mut record).await?)
-                .put(keys::given(tenant, id), self.shelf.pack(&mut given).await?)
-                .put(keys::pending(tenant, id), Vec::new());
-            made.runs.push((tenant.clone(), id));
+            made.commit = self.with_run(made.commit, id, new, 0, now).await?;
+            made.runs.push((new.workflow.tenant.clone(), id));
         }
         Ok(made)
+    }
+
+    /// Adds a new run to a commit.
+    pub(crate) async fn with_run(
+        &self,
+        commit: Commit,
+        id: RunId,
+        new: &NewRun,
+        depth: u8,
+        now: Timestamp,
+    ) -> Result<Commit, StoreError> {
+        let NewRun { workflow, started_by, draft } = new;
+        let tenant = &workflow.tenant;
+        let mut given = Given {
+            data: Payload::Here(draft.data.clone()),
+            wiring: as_json(&wiring_of(workflow))?,
+            bounds: bounds_to_spec(&workflow.bounds),
+            seed: random(),
+            definition: workflow.definition,
+            since: None,
+            keys_of: None,
+        };
+        let mut record = Record {
+            id,
+            tenant: tenant.clone(),
+            workflow: workflow.name.clone(),
+            package: workflow.package.package.clone(),
+            digest: workflow.package.digest,
+            started_by: started_by.clone(),
+            status: RunStatus::Accepted,
+            message: Envelope {
+                id: MessageId::new(now, random()),
+                source: match started_by {
+                    StartedBy::Webhook(connection) => format!("/connections/{connection}"),
+                    StartedBy::Schedule(schedule) => format!("/schedules/{schedule}"),
+                    StartedBy::Topic(topic) => format!("/topics/{topic}"),
+                    StartedBy::Run(run) => format!("/runs/{run}"),
+                    StartedBy::Manual => "/run".to_owned(),
+                },
+                kind: draft.kind.clone(),
+                subject: draft.subject.clone(),
+                time: now,
+            },
+            accepted_at: now,
+            finished_at: None,
+            attempts: 1,
+            usage: Usage::default(),
+            steps: 0,
+            taken_by: Some(self.process),
+            fruitless: 0,
+            keys: BTreeMap::new(),
+            deadline: None,
+            replied: false,
+            depth,
+            waits: Vec::new(),
+            replay_of: None,
+            replayed_by: None,
+            interventions: Vec::new(),
+        };
+        Ok(commit
+            .put(keys::record(tenant, id), self.shelf.pack(&mut record).await?)
+            .put(keys::given(tenant, id), self.shelf.pack(&mut given).await?)
+            .put(keys::pending(tenant, id), Vec::new()))
     }
 }
 

@@ -30,13 +30,10 @@ pub(crate) enum Doing {
     /// A pause until then.
     Sleep(Timestamp),
     /// Waiting for an event, at most until then.
-    #[expect(dead_code, reason = "the next commit serves it")]
     Event { name: EventName, until: Option<Timestamp> },
-    /// A run of another workflow.
-    #[expect(dead_code, reason = "the next commit serves it")]
-    Child { workflow: WorkflowName, input: String },
+    /// A run of another workflow, asked for at this time of the run's clock.
+    Child { workflow: WorkflowName, input: String, at: Timestamp },
     /// A message for whoever subscribes.
-    #[expect(dead_code, reason = "the next commit serves it")]
     Publish { topic: TopicName, data: String },
     /// An early answer.
     Reply { answer: String },

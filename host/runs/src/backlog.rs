@@ -56,6 +56,7 @@ impl Runs {
     pub async fn recover(self: &Arc<Self>) -> Result<(), RecoverError> {
         self.keep_lease().await?;
         self.find_pending().await?;
+        self.keep_waking();
         let runs = Arc::downgrade(self);
         let (clock, stops) = (Arc::clone(&self.clock), self.stops.clone());
         self.stops.spawn(async move {

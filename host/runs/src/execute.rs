@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use host_model::id::RunId;
 use host_model::outcome::{Finished, Outcome, Usage};
-use host_model::run::RunStatus;
+use host_model::run::{RunStatus, StartedBy, Wait};
 use host_store::{Commit, StoreError, Version};
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
-use crate::Runs;
 use crate::ask::Said;
 use crate::guests::HostFailure;
 use crate::journal::{Core, Journal, Opening};
@@ -20,12 +20,16 @@ use crate::places::Place;
 use crate::record::{Ending, Record, bounds_from_spec};
 use crate::repair::Grip;
 use crate::shelf::as_json;
+use crate::{Runs, keys};
 
 /// After so many processes that ended while they had it, without a step
 /// further, a run goes alone among its like: then an innocent one gets further.
 const SUSPECT: u32 = 2;
 /// After so many it is taken to be what ends them.
 const MAX_FRUITLESS: u32 = 5;
+
+/// How often the end of a run is tried whose starter changed meanwhile.
+const TRIES: usize = 20;
 
 /// How an attempt at a run ended.
 pub(crate) enum Attempt {
@@ -35,6 +39,8 @@ pub(crate) enum Attempt {
     Parked,
     /// Somebody's hand stopped it: its record says what is next.
     Ordered,
+    /// It waits, out of memory, and its record says for what.
+    Waits,
     /// It rests on something that changed meanwhile.
     Again,
     /// The host or the store failed.
@@ -47,16 +53,16 @@ impl Runs {
         let runs = Arc::clone(self);
         self.stops.spawn(async move {
             let (tenant, run) = (place.tenant.clone(), place.run);
-            let ordered = runs.carry(&place).await;
+            let released = runs.carry(&place).await;
             drop(place);
-            if ordered {
-                // It may have been resumed while it still had its place.
+            // It may have been resumed or woken while it still had its place.
+            if released && !matches!(runs.shelf.store.get(&keys::pending(&tenant, run)).await, Ok(None)) {
                 runs.places.wait_in_store(&tenant, Some(run));
             }
         });
     }
 
-    /// `true` if somebody's hand stopped it.
+    /// `true` if somebody's hand stopped it, or it is parked.
     async fn carry(&self, place: &Place) -> bool {
         let (tenant, run) = (&place.tenant, place.run);
         let backoff = self.settings.runs;
@@ -70,6 +76,7 @@ impl Runs {
             let tried = caught(|| async { Ok(Box::pin(self.attempt(place, again)).await) }).await;
             let why = match tried {
                 Ok(Ok(Attempt::Ended)) => return ordered,
+                Ok(Ok(Attempt::Waits)) => return true,
                 Ok(Ok(Attempt::Parked)) => {
                     self.give_back(place).await;
                     return ordered;
@@ -110,7 +117,10 @@ impl Runs {
         match record.status {
             RunStatus::Accepted | RunStatus::Cancelling => {}
             RunStatus::Paused => return Ok(Attempt::Parked),
-            _ => return Ok(Attempt::Ended),
+            _ => {
+                self.unlist(&record, version).await?;
+                return Ok(Attempt::Ended);
+            }
         }
         let Some((writer, _alone)) = self.take_up(record, version, again).await? else {
             return Ok(Attempt::Ended);
@@ -133,6 +143,8 @@ impl Runs {
             keys_of: given.keys_of.unwrap_or(run.id),
             definition: given.definition,
             places: Arc::clone(&self.places),
+            public_url: Arc::clone(&self.settings.public_url),
+            runs: self.me.clone(),
             wall_ms: u64::try_from(bounds.wall.as_millis()).unwrap_or(u64::MAX),
         })
         .await?;
@@ -148,6 +160,19 @@ impl Runs {
         let ended = ended.unwrap_or_else(|| Err(HostFailure("it was stopped by hand".to_owned())));
         core.settle(bounds.wall.saturating_sub(began.elapsed())).await;
         self.conclude(&core, ended).await
+    }
+
+    /// Takes a run that has ended, or waits, off the pending list: it should not be there.
+    async fn unlist(&self, record: &Record, version: Version) -> Result<(), StoreError> {
+        let pending = keys::pending(&record.tenant, record.id);
+        if self.shelf.store.get(&pending).await?.is_none() {
+            return Ok(());
+        }
+        let commit = Commit::default().at(keys::record(&record.tenant, record.id), version).delete(pending);
+        match self.shelf.store.commit(commit).await {
+            Ok(_) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes the run this process's own. `None` if it ends here: it has ended
@@ -197,6 +222,7 @@ impl Runs {
     ) -> Result<Attempt, StoreError> {
         let finished = match (core.halted(), ended) {
             (Some(Halt::Again), _) => return Ok(Attempt::Again),
+            (Some(Halt::Waits), _) => return Ok(Attempt::Waits),
             (Some(Halt::Ordered), _) => return Ok(core.unfinished(Attempt::Ordered).await),
             (Some(Halt::Broken(why)), _) => return Ok(core.unfinished(Attempt::Broken(why)).await),
             (Some(Halt::Parked), _) => return Ok(core.unfinished(Attempt::Parked).await),
@@ -247,11 +273,10 @@ impl Runs {
         }
         let mut record = writer.record.clone();
         let (commit, starts) = append(&self.shelf, &mut record, last).await?;
-        match self.finish_with(record, writer.version, status, finished, commit).await {
-            Ok(()) => {
-                core.started(&starts);
-                Ok(Attempt::Ended)
-            }
+        let finished = self.finish_with(record, writer.version, status, finished, commit).await;
+        core.started(&starts); // perhaps, if the answer was lost
+        match finished {
+            Ok(()) => Ok(Attempt::Ended),
             Err(StoreError::Conflict) => Ok(Attempt::Again),
             Err(error) => Err(error),
         }
@@ -291,13 +316,48 @@ impl Runs {
         record.usage.add(&finished.usage);
         let ending = Ending { outcome: as_json(&finished.outcome)?, log: as_json(&finished.log)? };
         let commit = self.shelf.with_ending(&record, also, ending).await?;
-        self.shelf.write_record_and(&mut record, version, commit).await?;
+        match record.started_by {
+            StartedBy::Run(by) => self.finish_for(by, &mut record, version, commit).await?,
+            _ => drop(self.shelf.write_record_and(&mut record, version, commit).await?),
+        }
         tracing::info!(
             tenant.id = %record.tenant, run.id = %record.id, workflow.name = %record.workflow,
             steps = record.steps, attempts = record.attempts,
             "run `{}` of `{}` {}", record.id, record.workflow, status.as_str(),
         );
         Ok(())
+    }
+
+    /// Writes the end of a run that another one started, and wakes that one, if it waits.
+    async fn finish_for(
+        &self,
+        by: RunId,
+        record: &mut Record,
+        version: Version,
+        commit: Commit,
+    ) -> Result<(), StoreError> {
+        let (tenant, run) = (record.tenant.clone(), record.id);
+        let waits_for_it = |wait: &Wait| matches!(wait, Wait::Run { run: child } if *child == run);
+        for _ in 0..TRIES {
+            let (commit, roused) = self.rouse(&tenant, by, commit.clone(), waits_for_it).await?;
+            match self.shelf.write_record_and(record, version, commit).await {
+                Ok(_) => {
+                    self.roused(&tenant, by, roused);
+                    return Ok(());
+                }
+                Err(StoreError::Conflict) => {
+                    let now = self.shelf.record(&tenant, run).await?;
+                    if now.is_none_or(|(_, now)| now != version) {
+                        return Err(StoreError::Conflict);
+                    }
+                }
+                Err(error) => {
+                    self.roused(&tenant, by, roused); // perhaps
+                    return Err(error);
+                }
+            }
+        }
+        Err(StoreError::Conflict)
     }
 
     /// Notes that this process gave the run up in good order, so that it is not

@@ -7,8 +7,9 @@ use host_model::bounds::Bounds;
 use host_model::digest::Digest;
 use host_model::effects::{BoxFuture, Effects};
 use host_model::id::RunId;
-use host_model::name::{ConnectionName, EndpointName, PackageRef, TenantId};
+use host_model::name::{ConnectionName, EndpointName, PackageRef, TenantId, TopicName, WorkflowName};
 use host_model::outcome::Finished;
+use host_model::resource::Workflow;
 use host_model::run::Run;
 
 /// The host itself failed: nothing is known of the guest. Tried again, never recorded.
@@ -53,4 +54,10 @@ pub trait Guests: Send + Sync + 'static {
 
     /// Calls an endpoint once.
     fn call_endpoint(&self, call: EndpointCall) -> BoxFuture<'_, Result<Finished<String>, HostFailure>>;
+
+    /// The tenant's workflow of this name, as it is now.
+    fn workflow(&self, tenant: &TenantId, name: &WorkflowName) -> Option<Arc<Workflow>>;
+
+    /// The tenant's workflows that subscribe to this topic now.
+    fn subscribers(&self, tenant: &TenantId, topic: &TopicName) -> Vec<Arc<Workflow>>;
 }

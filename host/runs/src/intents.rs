@@ -29,7 +29,7 @@ pub(crate) fn planned(wiring: &Wiring, now: Timestamp, intent: Intent) -> (Asked
             (Asked { digest, did: Did::SleepUntil { time_ms } }, Doing::Sleep(until))
         }
         Intent::Event { name, timeout_ms } => event(&name, timeout_ms, now),
-        Intent::Workflow { workflow, input } => child(&workflow, input),
+        Intent::Workflow { workflow, input } => child(&workflow, input, now),
         Intent::Publish { topic, data } => publish(&topic, data),
         Intent::Reply { answer } => reply(answer),
         Intent::SetKey { name, value } => set_key(&name, &value),
@@ -48,12 +48,12 @@ fn event(name: &str, timeout_ms: Option<u64>, now: Timestamp) -> (Asked, Doing) 
     (Asked { digest, did: Did::Event { name: cut(name, MAX_NAME), timeout_ms } }, doing)
 }
 
-fn child(workflow: &str, input: String) -> (Asked, Doing) {
+fn child(workflow: &str, input: String, at: Timestamp) -> (Asked, Doing) {
     let digest = digest_of(&["workflow", workflow, &input]);
     let doing = match (workflow.parse::<WorkflowName>(), check_json("the input", &input)) {
         (Err(bad), _) => Doing::Refuse(CallError::NotFound(bad.to_string())),
         (_, Err(why)) => Doing::Refuse(CallError::InvalidInput(why)),
-        (Ok(workflow), Ok(())) => Doing::Child { workflow, input: input.clone() },
+        (Ok(workflow), Ok(())) => Doing::Child { workflow, input: input.clone(), at },
     };
     let input = kept(input, &doing);
     (Asked { digest, did: Did::Workflow { workflow: cut(workflow, MAX_NAME), run: None, input } }, doing)

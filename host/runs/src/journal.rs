@@ -8,7 +8,8 @@
 //! A crash between an effect and its record does the effect again, under the
 //! same idempotency key: run and step.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
 
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng as _, SeedableRng as _};
@@ -16,7 +17,7 @@ use host_model::clock::{Clock, Timestamp};
 use host_model::digest::Digest;
 use host_model::effects::{BoxFuture, Effects, Intent, Pending, Stopped};
 use host_model::id::RunId;
-use host_model::name::TenantId;
+use host_model::name::{EventName, TenantId};
 use host_model::outcome::{CallError, Outcome};
 use host_store::StoreError;
 use parking_lot::Mutex;
@@ -24,7 +25,9 @@ use tokio::sync::{OnceCell, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::Runs;
 use crate::ask::{Asked, Doing};
+use crate::attend::{Waiting, What};
 use crate::guests::Guests;
 use crate::intents::planned;
 use crate::ledger::{Ask, Halt, Known, Ledger, MAX_PENDING, MAX_STEPS};
@@ -57,7 +60,17 @@ pub(crate) struct Opening {
     pub(crate) keys_of: RunId,
     pub(crate) definition: Option<Digest>,
     pub(crate) places: Arc<Places>,
+    pub(crate) public_url: Arc<str>,
+    pub(crate) runs: Weak<Runs>,
     pub(crate) wall_ms: u64,
+}
+
+/// The open steps that only wait.
+#[derive(Default)]
+pub(crate) struct Waits {
+    pub(crate) open: BTreeMap<u32, Waiting>,
+    /// Whether a task looks after them.
+    pub(crate) attended: bool,
 }
 
 /// One attempt, shared by the guest and the calls that it started.
@@ -73,6 +86,8 @@ pub(crate) struct Core {
     pub(crate) cut: CancellationToken,
     /// Ends the guest and what only waits when somebody's hand stops the attempt.
     pub(crate) ordered: CancellationToken,
+    /// The guest has ended: what only waits matters no more.
+    pub(crate) over: CancellationToken,
     pub(crate) calls: TaskTracker,
     pub(crate) writer: tokio::sync::Mutex<Writer>,
     pub(crate) wall_ms: u64,
@@ -81,7 +96,14 @@ pub(crate) struct Core {
     dry: bool,
     /// What is done and not yet written. Locked before the ledger, never after it.
     pub(crate) tail: Mutex<Tail>,
+    pub(crate) waits: Mutex<Waits>,
+    pub(crate) seed: [u8; 32],
+    pub(crate) public_url: Arc<str>,
+    pub(crate) runs: Weak<Runs>,
+    /// How many runs deep it was started.
+    pub(crate) depth: u8,
     places: Arc<Places>,
+    events: Mutex<BTreeMap<u32, EventName>>,
     pub(crate) wiring: Wiring,
     definition: Option<Digest>,
     text: OnceCell<String>,
@@ -128,8 +150,15 @@ impl Journal {
             stops,
             cut: CancellationToken::new(),
             ordered: CancellationToken::new(),
+            over: CancellationToken::new(),
             calls: TaskTracker::new(),
             tail: Mutex::new(Tail::after(&writer.record, undo)),
+            waits: Mutex::default(),
+            events: Mutex::default(),
+            seed: opening.seed,
+            public_url: opening.public_url,
+            runs: opening.runs,
+            depth: writer.record.depth,
             writer: tokio::sync::Mutex::new(writer),
             wall_ms: opening.wall_ms,
             keys_of: opening.keys_of,
@@ -198,6 +227,21 @@ impl Core {
                 }
                 (null(), Also::default())
             }
+            Doing::Sleep(until) => {
+                self.wait_for(order, What::Time(until));
+                return Ok(());
+            }
+            Doing::Event { name, until } => {
+                let twice = self.waits.lock().open.values().any(
+                    |waiting| matches!(&waiting.what, What::Event { name: other, .. } if *other == name),
+                );
+                if !twice {
+                    self.wait_for(order, What::Event { name, until });
+                    return Ok(());
+                }
+                let why = format!("the event `{name}` is waited for already; give this one another name");
+                (Outcome::Declined(CallError::Conflict(why)), Also::default())
+            }
             doing => {
                 let core = Arc::clone(self);
                 self.apart(async move { core.perform(order, doing).await });
@@ -214,12 +258,12 @@ impl Core {
 
     /// Does it in a task of its own: a guest that is cut while something is
     /// written must not tear the write.
-    fn apart(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn apart(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.stops.spawn(self.calls.track_future(task));
     }
 
     /// Has written what is done, and goes on meanwhile.
-    fn flush_soon(self: &Arc<Self>) {
+    pub(crate) fn flush_soon(self: &Arc<Self>) {
         let core = Arc::clone(self);
         self.apart(async move {
             if let Err(halt) = core.flush().await {
@@ -291,6 +335,21 @@ impl Core {
         self.ledger.lock().unasked()
     }
 
+    /// A bell for changes of the ledger.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Whether the guest waits, for nothing that is done.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.ledger.lock().is_blocked()
+    }
+
+    /// How many steps that the guest asked for are not done.
+    pub(crate) fn open(&self) -> usize {
+        self.ledger.lock().open()
+    }
+
     /// Waits for these steps until `look` finds something in the ledger.
     async fn until<T>(
         self: &Arc<Self>,
@@ -299,6 +358,7 @@ impl Core {
     ) -> Result<T, Stopped> {
         let mut changed = self.changed.subscribe();
         let mut awaited = Some(awaited);
+        let mut blocked = None;
         loop {
             let begins = {
                 let mut ledger = self.ledger.lock();
@@ -306,13 +366,17 @@ impl Core {
                     return Err(Stopped(halt.text()));
                 }
                 if let Some(found) = look(&mut ledger) {
-                    ledger.awaits(Vec::new());
                     return Ok(found);
                 }
                 awaited.take().map(|awaited| ledger.awaits(awaited)).is_some()
             };
-            if begins && !self.tail.lock().is_empty() {
-                self.flush_soon(); // it may wait for long
+            if begins {
+                // However it ends, also if the guest is cut.
+                blocked.get_or_insert(Blocked(self));
+                if !self.tail.lock().is_empty() {
+                    self.flush_soon(); // it may wait for long
+                }
+                self.ring(); // whoever looks after the waits begins to
             }
             if changed.changed().await.is_err() {
                 return Err(Stopped("the journal is closed".to_owned()));
@@ -363,11 +427,25 @@ impl Core {
     }
 }
 
+/// The guest waits as long as this is.
+struct Blocked<'c>(&'c Core);
+
+impl Drop for Blocked<'_> {
+    fn drop(&mut self) {
+        self.0.ledger.lock().awaits(Vec::new());
+    }
+}
+
 impl Effects for Journal {
     fn start(&self, intent: Intent) -> BoxFuture<'_, Result<Pending, Stopped>> {
         Box::pin(async move {
             let (asked, doing) = planned(&self.0.wiring, self.now(), intent);
-            self.0.once(asked, doing).await.map(Pending)
+            let event = if let Doing::Event { name, .. } = &doing { Some(name.clone()) } else { None };
+            let number = self.0.once(asked, doing).await?;
+            if let Some(name) = event {
+                self.0.events.lock().insert(number, name);
+            }
+            Ok(Pending(number))
         })
     }
 
@@ -386,8 +464,9 @@ impl Effects for Journal {
         })
     }
 
-    fn callback_url(&self, _: Pending) -> String {
-        String::new()
+    fn callback_url(&self, Pending(number): Pending) -> String {
+        let name = self.0.events.lock().get(&number).cloned();
+        name.map(|name| self.0.event_url(number, &name)).unwrap_or_default()
     }
 
     fn mark(&self, mut place: String) {

@@ -5,9 +5,10 @@
 //! the host's own list, oldest first, tenant by tenant.
 
 use bytes::Bytes;
+use chrono::TimeDelta;
 use host_model::clock::Timestamp;
 use host_model::id::RunId;
-use host_model::name::TenantId;
+use host_model::name::{EventName, TenantId};
 use host_store::key;
 
 fn turned(id: RunId) -> [u8; 16] {
@@ -91,6 +92,45 @@ pub(crate) fn parse_lease(found: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(key::tail(&leases(), found)?.try_into().ok()?))
 }
 
+/// When parked runs are woken, earliest first.
+pub(crate) fn wakes() -> Bytes {
+    key::host().kind("run-wake").prefix()
+}
+
+/// When this run is woken, to the millisecond and never too early.
+pub(crate) fn wake(at: Timestamp, id: RunId) -> Bytes {
+    key::host().kind("run-wake").bytes(&whole_ms(at).to_be_bytes()).bytes(&id.to_bytes()).into()
+}
+
+/// The first key of those that are not due yet.
+pub(crate) fn wakes_after(now: Timestamp) -> Bytes {
+    let ms = u64::try_from(now.timestamp_millis()).unwrap_or(0).saturating_add(1);
+    key::host().kind("run-wake").bytes(&ms.to_be_bytes()).prefix()
+}
+
+/// When and which run a wake is about.
+pub(crate) fn parse_wake(found: &[u8]) -> Option<(Timestamp, RunId)> {
+    let (ms, id) = key::tail(&wakes(), found)?.split_first_chunk::<8>()?;
+    let at = Timestamp::from_timestamp_millis(i64::try_from(u64::from_be_bytes(*ms)).ok()?)?;
+    Some((at, RunId::from_bytes(id.try_into().ok()?)))
+}
+
+/// The milliseconds of an instant, rounded up.
+fn whole_ms(at: Timestamp) -> u64 {
+    let up = at.checked_add_signed(TimeDelta::nanoseconds(999_999)).unwrap_or(at);
+    u64::try_from(up.timestamp_millis()).unwrap_or(0)
+}
+
+/// The events that came for a run.
+pub(crate) fn events(tenant: &TenantId, id: RunId) -> Bytes {
+    key::tenant(tenant).kind("run-event").bytes(&id.to_bytes()).prefix()
+}
+
+/// The event of this name that came for a run.
+pub(crate) fn event(tenant: &TenantId, id: RunId, name: &EventName) -> Bytes {
+    key::tenant(tenant).kind("run-event").bytes(&id.to_bytes()).bytes(name.as_str().as_bytes()).into()
+}
+
 /// What is remembered of an idempotency key, by its hash.
 pub(crate) fn idempotency(tenant: &TenantId, hash: &[u8; 32]) -> Bytes {
     key::tenant(tenant).kind("idempotency").bytes(hash).into()
@@ -122,6 +162,17 @@ mod tests {
         assert!(record(&acme, id(2)) < record(&acme, id(1)));
         assert!(pending(&acme, id(2)) > pending(&acme, id(1)));
         assert!(step(&acme, id(1), 256) > step(&acme, id(1), 255));
+    }
+
+    #[test]
+    fn wakes_sort_by_time_and_are_due_at_their_instant_and_not_before() {
+        let at = |micros| DateTime::from_timestamp_micros(micros).unwrap();
+        assert!(wake(at(2_000), id(1)) < wake(at(2_001), id(0)));
+        assert!(wake(at(2_000), id(1)) < wakes_after(at(2_000)));
+        assert!(wake(at(2_000), id(1)) > wakes_after(at(1_999)));
+        assert!(wake(at(1_999), id(1)) > wakes_after(at(1_999)), "to the millisecond");
+        assert_eq!(parse_wake(&wake(at(2_000), id(7))), Some((at(2_000), id(7))));
+        assert_eq!(parse_wake(b"elsewhere"), None);
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(crate) enum Halt {
     Again,
     /// The host is stopping. It goes on at the next start.
     Parked,
+    /// It waits for long, and its record says for what.
+    Waits,
     /// Somebody's hand stopped it; the run's record says what is next.
     Ordered,
 }
@@ -52,6 +54,7 @@ impl Halt {
             Self::Failed(text) | Self::Broken(text) => text.clone(),
             Self::Again => "the run was changed from outside; it is taken up again".to_owned(),
             Self::Parked => "the host is stopping".to_owned(),
+            Self::Waits => "the run waits".to_owned(),
             Self::Ordered => "the run was stopped by hand".to_owned(),
         }
     }
@@ -164,6 +167,16 @@ impl Ledger {
     /// The guest waits for these; for none any more.
     pub(crate) fn awaits(&mut self, numbers: Vec<u32>) {
         self.awaited = numbers;
+    }
+
+    /// Whether the guest waits, for nothing that is done.
+    pub(crate) fn is_blocked(&self) -> bool {
+        !self.awaited.is_empty() && !self.awaited.iter().any(|number| self.known.contains_key(number))
+    }
+
+    /// How many steps that the guest asked for are not done.
+    pub(crate) fn open(&self) -> usize {
+        self.open as usize
     }
 
     /// Whether the guest waits for this step, so that it goes on once it is done.

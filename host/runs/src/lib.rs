@@ -15,7 +15,10 @@
 
 mod accept;
 mod ask;
+mod attend;
 mod backlog;
+mod children;
+mod events;
 mod execute;
 mod guests;
 mod idempotency;
@@ -23,6 +26,7 @@ mod intents;
 mod journal;
 mod keys;
 mod ledger;
+mod park;
 mod perform;
 mod places;
 mod query;
@@ -33,8 +37,10 @@ mod shelf;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod wake;
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use host_model::clock::Clock;
@@ -43,6 +49,7 @@ use tokio::sync::Semaphore;
 
 pub use self::accept::{AcceptError, Accepted, MAX_RUNS, NewRun};
 pub use self::backlog::RecoverError;
+pub use self::events::{DeliverError, MAX_EVENTS};
 pub use self::guests::{EndpointCall, Guests, HostFailure};
 pub use self::idempotency::{Idempotency, MAX_KEY};
 pub use self::query::{Filter, ReadError, RunPage, StepPage};
@@ -69,6 +76,9 @@ pub struct Runs {
     live: Live,
     /// Runs that may have ended the host before go one at a time.
     suspects: Semaphore,
+    /// Whether parked runs are woken.
+    waking: AtomicBool,
+    me: Weak<Self>,
 }
 
 impl Runs {
@@ -81,17 +91,19 @@ impl Runs {
         settings: Settings,
     ) -> Arc<Self> {
         let process = u64::from_be_bytes(random());
-        let runs = Arc::new(Self {
+        let runs = Arc::new_cyclic(|me| Self {
             lease: Lease::new(process, &store, &clock, &settings),
             live: Live::default(),
             shelf: Shelf { store, blobs },
             clock,
             guests,
-            settings,
             places: Places::new(settings.max_in_memory),
+            settings,
             stops: Stops::default(),
             process,
             suspects: Semaphore::new(1),
+            waking: AtomicBool::new(false),
+            me: me.clone(),
         });
         runs.stops.spawn(backlog::dispatch(
             Arc::downgrade(&runs),

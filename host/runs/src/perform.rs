@@ -13,11 +13,13 @@
 //!   reads what is there.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use host_model::clock::Timestamp;
 use host_model::id::RunId;
+use host_model::name::{ConnectionName, EndpointName};
 use host_model::outcome::{Bound, Exceeded, Finished, Outcome, Usage};
 use host_store::{Commit, StoreError, Version};
 
@@ -49,44 +51,44 @@ pub(crate) struct Order {
 
 impl Core {
     /// Does what was asked and has it written, or stops the attempt.
-    pub(crate) async fn perform(&self, order: Order, doing: Doing) {
+    pub(crate) async fn perform(self: &Arc<Self>, order: Order, doing: Doing) {
         // Whatever led the guest to this is durable before it leaves the host.
         if let Err(halt) = self.flush().await {
             return self.halt(halt);
         }
-        let cut = self.cut.clone();
         let done = match doing {
-            Doing::Sleep(until) => cut.run_until_cancelled(self.sleep(until)).await,
             Doing::Call { connection, endpoint, input } => {
-                let call = EndpointCall {
-                    tenant: self.tenant.clone(),
-                    connection,
-                    endpoint,
-                    input,
-                    idempotency_key: self.key(order.number),
-                    run: self.run,
-                };
-                cut.run_until_cancelled(self.call(call)).await
+                self.call_once(order, connection, endpoint, input).await
             }
-            _ => return self.halt(Halt::Broken("this host does not serve that effect yet".to_owned())),
+            Doing::Child { workflow, input, at } => self.start_child(order, workflow, input, at).await,
+            Doing::Publish { topic, data } => self.publish(order, topic, data).await,
+            // The rest takes no time: the journal does it when it is asked.
+            _ => Ok(()),
         };
-        let goes_on = match done {
-            Some(Ok(finished)) => self.done(order, finished, Also::default()),
-            Some(Err(halt)) => return self.halt(halt),
-            None => self.done(order, self.out_of_time(), Also::default()),
-        };
-        // The guest goes on at once and asks, waits or ends: that writes it. Otherwise nobody would for long.
-        if !goes_on && let Err(halt) = self.flush().await {
+        if let Err(halt) = done {
             self.halt(halt);
         }
     }
 
-    async fn sleep(&self, until: Timestamp) -> Result<Finished<String>, Halt> {
-        match self.ordered.run_until_cancelled(self.stops.pause_until(&*self.clock, until)).await {
-            Some(true) => Ok(only(Outcome::Answered("null".to_owned()))),
-            Some(false) => Err(Halt::Parked),
-            None => Err(Halt::Ordered),
-        }
+    async fn call_once(
+        &self,
+        order: Order,
+        connection: ConnectionName,
+        endpoint: EndpointName,
+        input: String,
+    ) -> Result<(), Halt> {
+        let call = EndpointCall {
+            tenant: self.tenant.clone(),
+            connection,
+            endpoint,
+            input,
+            idempotency_key: self.key(order.number),
+            run: self.run,
+        };
+        let called = self.cut.clone().run_until_cancelled_owned(self.call(call)).await;
+        let finished = called.unwrap_or_else(|| Ok(self.out_of_time()))?;
+        // A guest that waited for it goes on, and asks, waits or ends: that writes it. Otherwise nobody would for long.
+        if self.done(order, finished, Also::default()) { Ok(()) } else { self.flush().await }
     }
 
     /// Calls the endpoint, again if the host itself failed.
@@ -164,13 +166,12 @@ impl Core {
             let mut record = writer.record.clone();
             let written = async {
                 let (commit, starts) = append(&self.shelf, &mut record, batch).await?;
-                Ok((self.shelf.write_record_and(&mut record, writer.version, commit).await?, starts))
+                let written = self.shelf.write_record_and(&mut record, writer.version, commit).await;
+                self.started(&starts); // also if the answer is lost: they may be there
+                written
             };
             match written.await {
-                Ok((version, starts)) => {
-                    (writer.record, writer.version) = (record, version);
-                    self.started(&starts);
-                }
+                Ok(version) => (writer.record, writer.version) = (record, version),
                 Err(error) => {
                     writer.lost = true;
                     return Err(match error {
@@ -185,6 +186,7 @@ impl Core {
     /// Waits for the calls that go on, at most this long; those that then still
     /// go on are cut, and recorded as cut.
     pub(crate) async fn settle(&self, at_most: Duration) {
+        self.over.cancel();
         self.calls.close();
         if tokio::time::timeout(at_most, self.calls.wait()).await.is_err() {
             self.cut.cancel();

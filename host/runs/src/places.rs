@@ -168,6 +168,12 @@ impl Places {
         !self.state.lock().lanes.is_empty()
     }
 
+    /// How many runs are in memory.
+    #[cfg(test)]
+    pub(crate) fn in_memory(&self) -> usize {
+        self.state.lock().held.len()
+    }
+
     /// Waits until a place may have freed or a run may wait.
     pub(crate) async fn rung(&self) {
         self.bell.notified().await;

@@ -1,5 +1,6 @@
 //! What the operator may set about runs, and the tokens that end them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use host_model::clock::{Clock, Timestamp};
@@ -7,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// What the operator may set about runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How many runs may be in memory at once, going on or about to. The
     /// others wait in the store. A thousand keep two cores busy with calls that wait.
@@ -27,6 +28,9 @@ pub struct Settings {
     /// renews three times as often; a stall of the host or the store that is
     /// shorter costs nothing.
     pub lease: Duration,
+    /// Where the outside reaches this host, without a slash at its end: the
+    /// addresses of events start with it.
+    pub public_url: Arc<str>,
 }
 
 impl Default for Settings {
@@ -39,6 +43,7 @@ impl Default for Settings {
             keep_keys: Duration::from_secs(24 * 60 * 60),
             exclusive: true,
             lease: Duration::from_secs(15),
+            public_url: "http://127.0.0.1:7070".into(),
         }
     }
 }

@@ -33,6 +33,9 @@ struct ConfigFile {
 struct ServerFile {
     /// Where to listen.
     listen: SocketAddr,
+    /// Where the outside reaches this host: `https://wharf.example`. The
+    /// addresses of events start with it; `http://` and `listen` if left out.
+    public_url: Option<String>,
     /// How long a stopping host waits for calls and runs.
     grace_ms: u64,
     /// The largest body of a webhook or run that is read whole.
@@ -45,6 +48,7 @@ impl Default for ServerFile {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
+            public_url: None,
             grace_ms: 30_000,
             body_bytes: 1 << 20,
             connections: host_ingress::Settings::default().connections,
@@ -135,6 +139,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where the outside reaches this host, without a slash at its end.
+    pub public_url: Option<String>,
     /// How long a stopping host waits.
     pub grace: Duration,
     /// What one request may bring.
@@ -193,6 +199,7 @@ impl ConfigFile {
             data,
             artefacts,
             listen: listen.unwrap_or(self.server.listen),
+            public_url: self.server.public_url.as_deref().map(public_url).transpose()?,
             grace,
             ingress: host_ingress::Limits { body_bytes: self.server.body_bytes, ..Default::default() },
             http: host_ingress::Settings {
@@ -213,6 +220,17 @@ impl ConfigFile {
             compiler,
         })
     }
+}
+
+/// An address that paths can be put behind.
+fn public_url(text: &str) -> anyhow::Result<String> {
+    let uri: http::Uri = text.parse().with_context(|| format!("[server] public-url: `{text}` is no URL"))?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    anyhow::ensure!(
+        is_web && uri.query().is_none() && !text.contains('@'),
+        "[server] public-url: `{text}` must be like `https://wharf.example`"
+    );
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 /// The operator's ceiling may be above or below the default.
@@ -243,6 +261,15 @@ mod tests {
             error.starts_with("wharf.toml line 3:") && error.contains("did you mean `sandbox`?"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_public_url_is_one_that_paths_can_be_put_behind() {
+        assert_eq!(public_url("https://wharf.example/").unwrap(), "https://wharf.example");
+        assert_eq!(public_url("http://10.0.0.1:80/a").unwrap(), "http://10.0.0.1:80/a");
+        for bad in ["wharf.example", "ftp://x", "https://a?b=c", "https://u:p@a", "", "https://"] {
+            assert!(public_url(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -12,9 +12,9 @@ use host_model::digest::Digest;
 use host_model::effects::{BoxFuture, Effects};
 use host_model::id::MessageId;
 use host_model::manifest::{Direction, Manifest, World};
-use host_model::name::{EndpointName, PackageRef};
+use host_model::name::{EndpointName, PackageRef, TenantId, TopicName, WorkflowName};
 use host_model::outcome::{CallError, Finished, Outcome, Usage};
-use host_model::resource::{Connection, Package};
+use host_model::resource::{Connection, Package, Workflow};
 use host_model::run::Run;
 use host_routing::Routes;
 use host_runs::{EndpointCall, Guests, HostFailure};
@@ -60,6 +60,14 @@ impl Guests for SandboxedGuests {
             let found = self.registry.get(package).await.map_err(|error| HostFailure(error.to_string()))?;
             Ok(found.is_some_and(|found| found.digest == *digest))
         })
+    }
+
+    fn workflow(&self, tenant: &TenantId, name: &WorkflowName) -> Option<Arc<Workflow>> {
+        self.routes.workflow(tenant, name)
+    }
+
+    fn subscribers(&self, _: &TenantId, _: &TopicName) -> Vec<Arc<Workflow>> {
+        Vec::new() // no trigger of a workflow names a topic yet
     }
 
     /// A step runs under its run's place: asking for another could wait for itself.

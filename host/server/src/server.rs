@@ -89,8 +89,15 @@ impl Server {
             registry: registry.clone(),
             clock: Arc::clone(&clock),
         });
+        // Connections wait until it serves; the address is known to what is made before.
+        let listener = TcpListener::bind(config.listen).await;
+        let listener = listener
+            .with_context(|| format!("cannot listen on {}: is another host there?", config.listen))?;
+        let address = listener.local_addr()?;
+        let public_url = config.public_url.unwrap_or_else(|| format!("http://{address}"));
+        let settings = host_runs::Settings { public_url: public_url.into(), ..config.runs };
         let runs =
-            Runs::new(Arc::clone(&store), blobs, Arc::clone(&clock), Arc::clone(&guests) as _, config.runs);
+            Runs::new(Arc::clone(&store), blobs, Arc::clone(&clock), Arc::clone(&guests) as _, settings);
 
         let fires = AcceptedFires { routes: Arc::clone(&routes), runs: Arc::clone(&runs) };
         let scheduler = Scheduler::new(Arc::clone(&store), Arc::clone(&clock), Arc::new(fires));
@@ -130,10 +137,6 @@ impl Server {
             .route("/", get(async || axum::response::Redirect::temporary("/api/v1/openapi.json")));
         let front = host_ingress::Front::new(stages, config.ingress, router);
 
-        let listener = TcpListener::bind(config.listen).await;
-        let listener = listener
-            .with_context(|| format!("cannot listen on {}: is another host there?", config.listen))?;
-        let address = listener.local_addr()?;
         let stop_serving = CancellationToken::new();
         let serving = host_ingress::serve(listener, front, config.http, stop_serving.clone());
         let http = background.spawn(serving);

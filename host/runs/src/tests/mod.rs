@@ -8,4 +8,5 @@ mod effects;
 mod interleaving;
 mod journalling;
 mod looking;
+mod waiting;
 pub(crate) mod world;

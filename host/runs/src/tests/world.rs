@@ -12,7 +12,7 @@ use host_model::effects::{BoxFuture, Effects, Intent, Pending, Stopped};
 use host_model::id::RunId;
 use host_model::manifest::Manifest;
 use host_model::message::Draft;
-use host_model::name::{PackageRef, TenantId};
+use host_model::name::{PackageRef, TenantId, TopicName, WorkflowName};
 use host_model::outcome::{CallError, Finished, Outcome, Usage};
 use host_model::resource::{Package, Workflow, WorkflowSpec};
 use host_model::run::{Run, StartedBy, Step};
@@ -39,6 +39,8 @@ pub(crate) struct Fake {
     pub(crate) calls: Mutex<Vec<EndpointCall>>,
     /// Nothing can be run any more.
     pub(crate) package_gone: AtomicBool,
+    /// The tenants' workflows; `on-{topic}` and `on-{topic}-…` subscribe.
+    pub(crate) workflows: Mutex<Vec<Arc<Workflow>>>,
 }
 
 impl Fake {
@@ -54,6 +56,7 @@ impl Fake {
             }),
             calls: Mutex::default(),
             package_gone: AtomicBool::new(false),
+            workflows: Mutex::default(),
         }
     }
 
@@ -96,6 +99,19 @@ impl Guests for Fake {
     fn call_endpoint(&self, call: EndpointCall) -> BoxFuture<'_, Result<Finished<String>, HostFailure>> {
         self.calls.lock().push(call.clone());
         (self.endpoint)(call)
+    }
+
+    fn workflow(&self, tenant: &TenantId, name: &WorkflowName) -> Option<Arc<Workflow>> {
+        let workflows = self.workflows.lock();
+        workflows.iter().find(|workflow| workflow.tenant == *tenant && workflow.name == *name).cloned()
+    }
+
+    fn subscribers(&self, tenant: &TenantId, topic: &TopicName) -> Vec<Arc<Workflow>> {
+        let subscribes = |workflow: &&Arc<Workflow>| {
+            let rest = workflow.name.as_str().strip_prefix(&format!("on-{topic}"));
+            workflow.tenant == *tenant && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        self.workflows.lock().iter().filter(subscribes).cloned().collect()
     }
 }
 

@@ -86,7 +86,7 @@ async fn a_stalled_worker_loses_its_run_and_its_late_write_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_stops_in_good_order_hands_its_runs_over_at_once() {
     let fake = Arc::new(Fake::flow(|_, effects| async move {
-        sleep(&effects, 60_000).await?;
+        sleep(&effects, 5_000).await?;
         Ok(Ok("true".to_owned()))
     }));
     let world = World::new();
