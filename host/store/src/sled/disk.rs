@@ -1,4 +1,4 @@
-//! What makes a commit durable, and remembers how far that went.
+//! What makes the tree durable, and the note that remembers how far commits went.
 //!
 //! `sled::Db::flush` hands its bytes to the device with `sync_file_range` and
 //! waits for that, which neither empties the device's cache nor writes the
@@ -19,25 +19,23 @@ use crate::port::Version;
 /// process locks.
 pub(super) const ACKNOWLEDGED: &str = "acknowledged";
 
+/// The tree's files.
 pub(super) struct Disk {
     db: File,
-    acknowledged: File,
     overflow: PathBuf,
     overflow_synced: HashSet<OsString>,
-    #[cfg(test)]
-    pub(super) breaks: Option<std::sync::Arc<std::sync::atomic::AtomicBool>>,
 }
+
+/// The note of the last commit that anybody was told of.
+pub(super) struct Note(pub(super) File);
 
 impl Disk {
     /// The files of a sled database that is open in `dir`.
-    pub(super) fn open(dir: &Path, acknowledged: File) -> io::Result<Self> {
+    pub(super) fn open(dir: &Path) -> io::Result<Self> {
         let mut disk = Self {
             db: File::open(dir.join("db"))?,
-            acknowledged,
             overflow: dir.join("blobs"),
             overflow_synced: HashSet::new(),
-            #[cfg(test)]
-            breaks: None,
         };
         disk.sync_overflow()?;
         Ok(disk)
@@ -45,10 +43,6 @@ impl Disk {
 
     /// Makes everything durable that sled has flushed.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        #[cfg(test)]
-        if self.breaks.as_ref().is_some_and(|breaks| breaks.load(std::sync::atomic::Ordering::SeqCst)) {
-            return Err(io::Error::other("broken by a test"));
-        }
         self.sync_overflow()?;
         self.db.sync_data()
     }
@@ -79,18 +73,20 @@ impl Disk {
         self.overflow_synced = present;
         Ok(())
     }
+}
 
+impl Note {
     /// Notes that commits up to `version` are durable and about to be
     /// acknowledged. Not synced: it is allowed to lag after a power cut, never
     /// to lead.
     pub(super) fn acknowledge(&self, version: Version) -> io::Result<()> {
         let mark = [version, !version].map(u64::to_be_bytes).concat();
-        self.acknowledged.write_all_at(&mark, 0)
+        self.0.write_all_at(&mark, 0)
     }
 
     /// Makes the note itself durable: when a store is made and when it is closed.
-    pub(super) fn sync_acknowledged(&self) -> io::Result<()> {
-        self.acknowledged.sync_all()
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
     }
 }
 

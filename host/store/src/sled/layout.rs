@@ -1,9 +1,10 @@
 //! How entries lie in the tree.
 //!
 //! Entries have keys that start with [`DATA`] and values that start with the
-//! version. One more key, [`LEDGER`], is written with every group of commits
-//! and says what the tree must contain, so that opening can tell a whole store
-//! from one in which sled's recovery stepped over a damaged place.
+//! version. One more key, [`LEDGER`], is written with every generation of the
+//! log and says what the tree must contain, as each frame of the log says what
+//! tree and log must contain together; so opening can tell a whole store from
+//! one in which sled's recovery stepped over a damaged place.
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -12,7 +13,7 @@ use sled::IVec;
 use crate::port::{Entry, Version};
 
 /// What the format of this page is called in the marker.
-pub(super) const FORMAT: &str = "1";
+pub(super) const FORMAT: &str = "2";
 /// The tree that holds nothing but the marker.
 pub(super) const MARKER_TREE: &str = "wharf";
 /// The marker's key.
@@ -22,8 +23,10 @@ const DATA: u8 = 1;
 /// The ledger's key: sorts before all data.
 pub(super) const LEDGER: &[u8] = &[0];
 const VERSION_BYTES: usize = size_of::<Version>();
+/// A ledger's bytes.
+pub(super) const LEDGER_BYTES: usize = 24;
 
-/// What the tree contains: checked against the tree itself when it is opened.
+/// What the store contains: checked against the store itself when it is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ledger {
     /// The last commit.

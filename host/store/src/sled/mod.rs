@@ -1,8 +1,9 @@
-//! The embedded engine: sled 0.34.7 in a directory of its own.
+//! The embedded engine: sled 0.34.7 in a directory of its own, behind a log.
 //!
-//! One thread writes ([`writer`]): it takes every commit that waits, applies
-//! them as one batch, makes them durable with one fsync ([`disk`]) and then
-//! answers. Reads go to sled's cache directly ([`shared`]).
+//! One thread writes ([`writer`]): it takes every commit that waits, writes
+//! them to the [`log`] as one frame with one fsync, shows them ([`recent`]) and
+//! answers. Another moves what the log has gathered into sled's tree
+//! ([`mover`]). Reads look at what is recent, then at the tree ([`shared`]).
 //!
 //! Invariants
 //! - Acknowledged means fsynced by us: sled's own flush is not enough.
@@ -13,7 +14,10 @@
 
 mod disk;
 mod layout;
+mod log;
+mod mover;
 mod open;
+mod recent;
 mod shared;
 mod writer;
 
@@ -29,11 +33,13 @@ use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use host_model::effects::BoxFuture;
+use parking_lot::RwLock;
 use sled::Db;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::open::OpenError;
-use self::shared::{Broken, InFlight, Seen, Shared};
+use self::recent::{Recent, merged};
+use self::shared::{Broken, Shared};
 use self::writer::{Job, QUEUE, Writer};
 use crate::limits;
 use crate::port::{Commit, Doorbell, Entry, MAX_PAGE, Page, Store, StoreError, Version};
@@ -46,9 +52,10 @@ const INLINE_PAGE: usize = 32;
 
 /// A durable store in a directory.
 pub struct SledStore {
-    /// Both are `None` only while the store is dropped.
+    /// `None` only while the store is dropped.
     jobs: Option<mpsc::Sender<Job>>,
-    writer: Option<JoinHandle<()>>,
+    /// The writer first: the mover ends when it has.
+    threads: Vec<JoinHandle<()>>,
     shared: Arc<Shared>,
     /// Declared last, freed last: whoever gets it finds the database closed.
     _lock: File,
@@ -74,14 +81,28 @@ impl SledStore {
             version = opened.ledger.version,
             "store opened"
         );
-        let shared = Arc::new(Shared::new(opened.db, opened.ledger.version));
+        let (mut store, parts) = Self::assemble(opened);
+        let failed = |source| OpenError::Io { doing: "start the threads of", dir: dir.into(), source };
+        store.threads = parts.start().map_err(failed)?;
+        Ok(store)
+    }
+
+    fn assemble(opened: open::Opened) -> (Self, Parts) {
+        let shared = Arc::new(Shared::new(opened.db));
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let writer = Writer { shared: Arc::clone(&shared), disk: opened.disk, ledger: opened.ledger };
-        let writer = thread::Builder::new()
-            .name("store-writer".into())
-            .spawn(move || writer.run(queue))
-            .map_err(|source| OpenError::Io { doing: "start the writer of", dir: dir.into(), source })?;
-        Ok(Self { jobs: Some(jobs), writer: Some(writer), shared, _lock: opened.lock })
+        let (generations, to_move) = std::sync::mpsc::sync_channel(1);
+        let (done, moved) = std::sync::mpsc::channel();
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            log: opened.log,
+            note: opened.note,
+            ledger: opened.ledger,
+            generations,
+            moved,
+            moving: false,
+        };
+        let parts = Parts { writer, queue, disk: opened.disk, to_move, done };
+        (Self { jobs: Some(jobs), threads: Vec::new(), shared, _lock: opened.lock }, parts)
     }
 
     /// Counters since the store was opened.
@@ -93,55 +114,80 @@ impl SledStore {
     }
 }
 
+/// What the store's threads are made of.
+struct Parts {
+    writer: Writer,
+    queue: mpsc::Receiver<Job>,
+    disk: disk::Disk,
+    to_move: std::sync::mpsc::Receiver<mover::Generation>,
+    done: std::sync::mpsc::Sender<()>,
+}
+
+impl Parts {
+    fn start(self) -> std::io::Result<Vec<JoinHandle<()>>> {
+        let Self { writer, queue, disk, to_move, done } = self;
+        let shared = Arc::clone(&writer.shared);
+        let named = |name: &str| thread::Builder::new().name(name.to_owned());
+        Ok(vec![
+            named("store-writer").spawn(move || writer.run(queue))?,
+            named("store-mover").spawn(move || mover::run(&shared, disk, &to_move, &done))?,
+        ])
+    }
+}
+
 impl Drop for SledStore {
     /// What was handed in is finished, then the files are closed.
     fn drop(&mut self) {
         self.jobs = None;
-        if let Some(writer) = self.writer.take() {
-            // The writer catches its panics; there is nothing left to report.
-            let _ = writer.join();
+        for thread in self.threads.drain(..) {
+            // They catch their panics; there is nothing left to report.
+            let _ = thread.join();
         }
         self.shared.bells.close();
     }
 }
 
-fn get(db: &Db, in_flight: &InFlight, key: &[u8]) -> Result<Seen<Option<Entry>>, Broken> {
+fn get(db: &Db, recent: &RwLock<Recent>, key: &[u8]) -> Result<Option<Entry>, Broken> {
+    if let Some((key, change)) = recent.read().get(key) {
+        return Ok(change.entry(key));
+    }
     let tree_key = layout::tree_key(key);
-    Ok(match db.get(&tree_key)? {
-        Some(value) => {
-            let entry = layout::entry_of(&tree_key, &value).ok_or_else(Broken::garbled)?;
-            Seen { version: entry.version, what: Some(entry) }
-        }
-        None if in_flight.deleted.contains(key) => Seen { version: in_flight.up_to, what: None },
-        None => Seen { version: 0, what: None },
-    })
+    match db.get(&tree_key)? {
+        Some(value) => layout::entry_of(&tree_key, &value).map(Some).ok_or_else(Broken::garbled),
+        None => Ok(None),
+    }
 }
 
 fn scan(
     db: &Db,
-    in_flight: &InFlight,
+    recent: &RwLock<Recent>,
     prefix: &[u8],
     after: Option<&[u8]>,
     limit: usize,
-) -> Result<Seen<Page>, Broken> {
+) -> Result<Page, Broken> {
     let from = match after {
         Some(after) if after >= prefix => Bound::Excluded(after),
         _ => Bound::Included(prefix),
     };
-    let mut page = Page::new();
-    for pair in db.range((from.map(layout::tree_key), Bound::Unbounded)).take(limit) {
-        let (tree_key, value) = pair?;
-        let entry = layout::entry_of(&tree_key, &value).ok_or_else(Broken::garbled)?;
-        if !entry.key.starts_with(prefix) {
-            break;
-        }
-        page.push(entry);
-    }
-    let newest = page.iter().map(|entry| entry.version).max().unwrap_or(0);
-    let deleted = in_flight.deleted.range::<[u8], _>((from, Bound::Unbounded)).next();
-    let misses_a_deleted = deleted.is_some_and(|key| key.starts_with(prefix));
-    let version = if misses_a_deleted { in_flight.up_to } else { newest };
-    Ok(Seen { what: page, version })
+    // Kept to the end: see `shared`.
+    let recent = recent.read();
+    let over = recent
+        .range(from)
+        .take_while(|(key, _)| key.starts_with(prefix))
+        .map(|(key, change)| Ok((key.clone(), change.entry(key))));
+    let tree = db
+        .range((from.map(layout::tree_key), Bound::Unbounded))
+        .map(|pair| {
+            let (tree_key, value) = pair?;
+            let entry = layout::entry_of(&tree_key, &value).ok_or_else(Broken::garbled)?;
+            Ok((entry.key.clone(), Some(entry)))
+        })
+        .take_while(|found| found.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)));
+    // An error sorts first, and so ends the page at once.
+    let all = merged(over, tree, |found: &Result<(Bytes, _), Broken>| {
+        found.as_ref().ok().map(|(key, _)| key.clone())
+    });
+    all.filter_map(|found| found.map(|(_, entry)| entry).transpose()).take(limit).collect()
 }
 
 impl Store for SledStore {
@@ -149,8 +195,7 @@ impl Store for SledStore {
         let key = Bytes::copy_from_slice(key);
         Box::pin(async move {
             // On the worker: 2.5 us from the cache, less than a change of thread.
-            let seen = self.shared.read(|db, in_flight| get(db, in_flight, &key))?;
-            self.shared.when_durable(seen).await
+            self.shared.read(|db, recent| get(db, recent, &key))
         })
     }
 
@@ -165,14 +210,12 @@ impl Store for SledStore {
         let limit = limit.min(MAX_PAGE);
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let read =
-                move || shared.read(|db, in_flight| scan(db, in_flight, &prefix, after.as_deref(), limit));
-            let seen = if limit <= INLINE_PAGE {
-                read()?
+            let read = move || shared.read(|db, recent| scan(db, recent, &prefix, after.as_deref(), limit));
+            if limit <= INLINE_PAGE {
+                read()
             } else {
-                tokio::task::spawn_blocking(read).await.map_err(|_| self.shared.refusal())??
-            };
-            self.shared.when_durable(seen).await
+                tokio::task::spawn_blocking(read).await.map_err(|_| self.shared.refusal())?
+            }
         })
     }
 

@@ -3,8 +3,9 @@
 //!
 //! sled's recovery takes a damaged place in its log for the end of it and goes
 //! on with what came before. So sled opening without complaint says little: we
-//! read every entry, compare with the [`Ledger`] that was committed with them,
-//! and compare that with the last version that anybody was told of.
+//! read every entry and every change in the log, compare with the [`Ledger`]
+//! that was committed last, and compare that with the last version that anybody
+//! was told of. Only then the tree takes what the log has.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -15,8 +16,11 @@ use std::time::Duration;
 
 use sled::Db;
 
-use super::disk::{ACKNOWLEDGED, Disk, read_acknowledged, sync_dir};
+use super::disk::{ACKNOWLEDGED, Disk, Note, read_acknowledged, sync_dir};
 use super::layout::{self, FORMAT, LEDGER, Ledger, MARKER, MARKER_TREE};
+use super::log::{self, Log, Replayed};
+use super::mover::{Generation, move_into};
+use super::recent::Changes;
 use crate::port::Version;
 
 /// sled's page cache. Enough for the hot part of a machine's runs, and little
@@ -84,6 +88,8 @@ pub enum OpenError {
 pub(super) struct Opened {
     pub(super) db: Db,
     pub(super) disk: Disk,
+    pub(super) log: Log,
+    pub(super) note: Note,
     pub(super) ledger: Ledger,
     /// Held until after the database is closed.
     pub(super) lock: File,
@@ -109,15 +115,22 @@ pub(super) fn open(dir: &Path) -> Result<Opened, OpenError> {
         return Err(at.damaged("file `db` is missing"));
     }
 
-    let (db, ledger) = match catch_unwind(AssertUnwindSafe(|| at.recover(acknowledged))) {
+    let (db, replayed) = match catch_unwind(AssertUnwindSafe(|| at.recover(acknowledged))) {
         Ok(recovered) => recovered?,
         Err(_) => return Err(at.damaged("sled panicked while it read its files")),
     };
-    let mut disk = Disk::open(dir, note).map_err(at.io("read"))?;
+    let Replayed { changes, ledger, generation } = replayed;
+    let mut disk = Disk::open(dir).map_err(at.io("read"))?;
+    let note = Note(note);
     if acknowledged.is_none() {
-        at.finish_new(&mut disk).map_err(at.io("sync"))?;
+        at.finish_new(&mut disk, &note).map_err(at.io("sync"))?;
     }
-    Ok(Opened { db, disk, ledger, lock })
+    if !changes.is_empty() {
+        let generation = Generation { changes: changes.into(), ledger };
+        move_into(&db, &mut disk, &generation).map_err(|broken| at.damaged(broken.to_string()))?;
+    }
+    let log = Log::begin(dir, generation + 1).map_err(at.io("create"))?;
+    Ok(Opened { db, disk, log, note, ledger, lock })
 }
 
 impl Opening<'_> {
@@ -134,7 +147,7 @@ impl Opening<'_> {
         }
     }
 
-    fn recover(&self, acknowledged: Option<Version>) -> Result<(Db, Ledger), OpenError> {
+    fn recover(&self, acknowledged: Option<Version>) -> Result<(Db, Replayed), OpenError> {
         let db = self.open_sled()?;
         let marker = db.open_tree(MARKER_TREE).map_err(self.sled())?;
         let found = marker.get(MARKER).map_err(self.sled())?;
@@ -148,14 +161,15 @@ impl Opening<'_> {
             (None, Some(_)) => return Err(self.damaged("its format marker is lost")),
         }
 
-        let counted = self.count(&db)?;
-        let ledger = match db.get(LEDGER).map_err(self.sled())? {
+        let tree = match db.get(LEDGER).map_err(self.sled())? {
             Some(bytes) => {
                 Ledger::from_bytes(&bytes).ok_or_else(|| self.damaged("its ledger cannot be read"))?
             }
             None if acknowledged.is_none() => Ledger::default(),
             None => return Err(self.damaged("its ledger is lost")),
         };
+        let replayed = log::replay(self.dir, tree).map_err(self.io("read"))?;
+        let (counted, ledger) = (self.count(&db, &replayed.changes)?, replayed.ledger);
         if (counted.entries, counted.sum) != (ledger.entries, ledger.sum) {
             let (found, want) = (counted.entries, ledger.entries);
             return Err(self.damaged(format!(
@@ -168,11 +182,11 @@ impl Opening<'_> {
                 ledger.version
             ))),
             None if ledger.version > 0 => Err(self.damaged(format!("file `{ACKNOWLEDGED}` is lost"))),
-            Some(_) => Ok((db, ledger)),
+            Some(_) => Ok((db, replayed)),
             None => {
                 db.insert(LEDGER, ledger.to_bytes()).map_err(self.sled())?;
                 db.flush().map_err(self.sled())?;
-                Ok((db, ledger))
+                Ok((db, replayed))
             }
         }
     }
@@ -195,9 +209,12 @@ impl Opening<'_> {
         }
     }
 
-    /// Reads every entry.
-    fn count(&self, db: &Db) -> Result<Ledger, OpenError> {
+    /// Reads every entry, of the tree and of the log over it.
+    fn count(&self, db: &Db, over: &Changes) -> Result<Ledger, OpenError> {
         let mut counted = Ledger::default();
+        for (key, change) in over.iter().filter(|(_, change)| change.value.is_some()) {
+            counted.add(key, change.version);
+        }
         for pair in db.iter() {
             let (tree_key, value) = pair.map_err(self.sled())?;
             if tree_key == LEDGER {
@@ -206,21 +223,23 @@ impl Opening<'_> {
             let (key, version) = layout::key_of(&tree_key)
                 .zip(layout::version_of(&value))
                 .ok_or_else(|| self.damaged("it holds an entry that Wharf did not write"))?;
-            counted.add(key, version);
+            if !over.contains_key(key) {
+                counted.add(key, version);
+            }
         }
         Ok(counted)
     }
 
     /// The marker, the files' names and the first note become durable; from
     /// then on a store without them is a damaged one.
-    fn finish_new(&self, disk: &mut Disk) -> io::Result<()> {
+    fn finish_new(&self, disk: &mut Disk, note: &Note) -> io::Result<()> {
         disk.sync()?;
         sync_dir(self.dir)?;
         if let Some(parent) = self.dir.canonicalize()?.parent() {
             sync_dir(parent)?;
         }
-        disk.acknowledge(0)?;
-        disk.sync_acknowledged()
+        note.acknowledge(0)?;
+        note.sync()
     }
 
     fn damaged(&self, what: impl Into<String>) -> OpenError {

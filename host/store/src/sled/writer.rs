@@ -3,15 +3,15 @@
 //!
 //! Hand-over: jobs come in by a bounded queue; each is answered once, after the
 //! fsync that covers it, refusals included (they were decided against commits
-//! that are durable only then).
+//! that are durable only then). Full generations go to the [`super::mover`].
 //!
 //! Invariants
-//! - Nothing else writes to the tree.
-//! - A group is one sled batch: after a crash all of it is there or none.
-//! - Order at the end of a group: fsync, note, bells, visible, answers.
+//! - Nothing else writes to the log.
+//! - A group is one frame of the log: after a crash all of it is there or none.
+//! - Order at the end of a group: fsync, note, visible and bells, answers.
 //! - After any failure nothing is written any more.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::iter::Peekable;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -21,8 +21,11 @@ use std::vec::Drain;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::disk::Disk;
-use super::layout::{self, LEDGER, Ledger};
+use super::disk::Note;
+use super::layout::{self, Ledger};
+use super::log::{FULL, Log, OVERFULL};
+use super::mover::Generation;
+use super::recent::Change;
 use super::shared::{Broken, Shared};
 use crate::port::{Commit, Require, StoreError, Version};
 
@@ -44,19 +47,31 @@ pub(super) struct Job {
 
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
-    pub(super) disk: Disk,
+    pub(super) log: Log,
+    pub(super) note: Note,
     pub(super) ledger: Ledger,
+    /// Where full generations go, and where it is said that one was moved.
+    pub(super) generations: std::sync::mpsc::SyncSender<Generation>,
+    pub(super) moved: std::sync::mpsc::Receiver<()>,
+    /// A generation is on its way into the tree.
+    pub(super) moving: bool,
+}
+
+/// A key as the store has it.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    version: Option<Version>,
+    /// The generation before or the tree has it.
+    below: bool,
 }
 
 /// Commits that become durable together.
 #[derive(Default)]
 struct Group {
-    batch: sled::Batch,
     bytes: usize,
-    /// The version of each key that was looked at, as the group leaves it.
-    seen: HashMap<Bytes, Option<Version>>,
-    changed: Vec<Bytes>,
-    deleted: BTreeSet<Bytes>,
+    /// Each key that was looked at, as the group leaves it.
+    seen: HashMap<Bytes, Seen>,
+    changes: BTreeMap<Bytes, Change>,
     commits: u64,
     /// Who is answered what, in the same order. One verdict is missing if
     /// deciding it broke the store.
@@ -65,7 +80,7 @@ struct Group {
 }
 
 impl Writer {
-    /// Works until the queue is closed and empty.
+    /// Works until the queue is closed and empty; then the tree has everything.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut taken = Vec::with_capacity(GROUP);
         while jobs.blocking_recv_many(&mut taken, GROUP) > 0 {
@@ -74,7 +89,12 @@ impl Writer {
                 self.next_group(&mut waiting);
             }
         }
-        if let Err(error) = self.disk.sync_acknowledged() {
+        if self.shared.usable().is_ok()
+            && let Err(broken) = self.turn().and_then(|()| self.wait_until_moved())
+        {
+            self.shared.break_down(broken);
+        }
+        if let Err(error) = self.note.sync() {
             tracing::warn!(%error, "the store's note of its last commit could not be synced at the end");
         }
     }
@@ -82,14 +102,16 @@ impl Writer {
     /// Answers at least one of the waiting jobs. A job that is dropped
     /// unanswered is told why the store is broken.
     fn next_group(&mut self, waiting: &mut Peekable<Drain<'_, Job>>) {
-        if self.shared.broken().is_some() {
+        if self.shared.usable().is_err() {
             waiting.for_each(drop);
             return;
         }
         let mut group = Group::default();
+        let before = self.ledger.version;
         let kept = catch_unwind(AssertUnwindSafe(|| {
+            self.make_room()?;
             self.fill(&mut group, waiting)?;
-            self.keep(&mut group)
+            self.keep(&group, before)
         }));
         match kept {
             Ok(Ok(())) => self.publish(group),
@@ -109,12 +131,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Decides one commit against the tree and the commits before it in the group.
+    /// Decides one commit against the store and the commits before it in the group.
     fn decide(&mut self, group: &mut Group, commit: Commit) -> Result<Result<Version, StoreError>, Broken> {
         for require in &commit.require {
             let holds = match require {
-                Require::Absent(key) => self.version_at(group, key)?.is_none(),
-                Require::At(key, version) => self.version_at(group, key)? == Some(*version),
+                Require::Absent(key) => self.look(group, key)?.version.is_none(),
+                Require::At(key, version) => self.look(group, key)?.version == Some(*version),
             };
             if !holds {
                 return Ok(Err(StoreError::Conflict));
@@ -123,56 +145,94 @@ impl Writer {
         self.ledger.version += 1;
         let version = self.ledger.version;
         for (key, value) in commit.put {
-            if let Some(old) = self.version_at(group, &key)? {
+            let seen = self.look(group, &key)?;
+            if let Some(old) = seen.version {
                 self.ledger.remove(&key, old);
             }
             self.ledger.add(&key, version);
             group.bytes += key.len() + value.len();
-            group.batch.insert(layout::tree_key(&key), layout::tree_value(version, &value));
-            group.seen.insert(key.clone(), Some(version));
-            group.changed.push(key);
+            group.seen.insert(key.clone(), Seen { version: Some(version), ..seen });
+            group.changes.insert(key, Change { version, value: Some(value), below: seen.below });
         }
         for key in commit.delete {
-            if let Some(old) = self.version_at(group, &key)? {
+            let seen = self.look(group, &key)?;
+            if let Some(old) = seen.version {
                 self.ledger.remove(&key, old);
-                group.batch.remove(layout::tree_key(&key));
-                group.seen.insert(key.clone(), None);
-                group.deleted.insert(key.clone());
-                group.changed.push(key);
+                group.seen.insert(key.clone(), Seen { version: None, ..seen });
+                group.changes.insert(key, Change { version, value: None, below: seen.below });
             }
         }
         group.commits += 1;
         Ok(Ok(version))
     }
 
-    fn version_at(&self, group: &mut Group, key: &Bytes) -> Result<Option<Version>, Broken> {
+    fn look(&self, group: &mut Group, key: &Bytes) -> Result<Seen, Broken> {
         if let Some(known) = group.seen.get(key) {
             return Ok(*known);
         }
-        let found = match self.shared.db()?.get(layout::tree_key(key))? {
-            Some(value) => Some(layout::version_of(&value).ok_or_else(Broken::garbled)?),
-            None => None,
+        let recent = self.shared.recent.read();
+        let version = |change: &Change| change.value.is_some().then_some(change.version);
+        let seen = if let Some(change) = recent.newest.get(key) {
+            Seen { version: version(change), below: change.below }
+        } else if let Some(change) = recent.moving.get(key) {
+            Seen { version: version(change), below: true }
+        } else {
+            drop(recent);
+            match self.shared.db()?.get(layout::tree_key(key))? {
+                Some(value) => {
+                    let version = layout::version_of(&value).ok_or_else(Broken::garbled)?;
+                    Seen { version: Some(version), below: true }
+                }
+                None => Seen::default(),
+            }
         };
-        group.seen.insert(key.clone(), found);
-        Ok(found)
+        group.seen.insert(key.clone(), seen);
+        Ok(seen)
     }
 
     /// Writes the group and waits until it is durable.
-    fn keep(&mut self, group: &mut Group) -> Result<(), Broken> {
+    fn keep(&mut self, group: &Group, before: Version) -> Result<(), Broken> {
         if group.commits == 0 {
             return Ok(()); // all were refused
         }
-        let mut batch = std::mem::take(&mut group.batch);
-        batch.insert(LEDGER, self.ledger.to_bytes());
-        {
-            let mut in_flight = self.shared.in_flight.write();
-            in_flight.up_to = self.ledger.version;
-            in_flight.deleted = std::mem::take(&mut group.deleted);
-            self.shared.db()?.apply_batch(batch)?;
+        let changes = group.changes.iter().map(|(key, change)| (key, change.version, change.value.as_ref()));
+        self.log.append(before, self.ledger, changes)?;
+        self.note.acknowledge(self.ledger.version)?;
+        Ok(())
+    }
+
+    /// Begins a new generation if the current one is full and the tree can take it.
+    fn make_room(&mut self) -> Result<(), Broken> {
+        let size = self.log.size();
+        if size < FULL {
+            return Ok(());
         }
-        self.shared.db()?.flush()?;
-        self.disk.sync()?;
-        self.disk.acknowledge(self.ledger.version)?;
+        if size >= OVERFULL {
+            self.wait_until_moved()?;
+        } else if self.moving && self.moved.try_recv().is_ok() {
+            self.moving = false;
+        }
+        if self.moving { Ok(()) } else { self.turn() }
+    }
+
+    /// Hands the generation over and begins the next.
+    fn turn(&mut self) -> Result<(), Broken> {
+        self.wait_until_moved()?;
+        if self.log.size() > 0 {
+            let changes = self.shared.recent.write().turn();
+            self.log.turn();
+            let generation = Generation { changes, ledger: self.ledger };
+            self.generations.send(generation).map_err(|_| Broken::stuck())?;
+            self.moving = true;
+        }
+        Ok(())
+    }
+
+    fn wait_until_moved(&mut self) -> Result<(), Broken> {
+        if self.moving {
+            self.moved.recv().map_err(|_| Broken::stuck())?;
+            self.moving = false;
+        }
         Ok(())
     }
 
@@ -180,8 +240,13 @@ impl Writer {
         if group.commits > 0 {
             self.shared.fsyncs.fetch_add(1, Ordering::Relaxed);
             self.shared.commits.fetch_add(group.commits, Ordering::Relaxed);
-            self.shared.bells.ring(&group.changed);
-            self.shared.durable(self.ledger.version);
+            let changed: Vec<_> = group.changes.keys().cloned().collect();
+            let mut recent = self.shared.recent.write();
+            for (key, change) in group.changes {
+                recent.put(key, change);
+            }
+            // Before anybody can read the change: see `bells`.
+            self.shared.bells.ring(&changed);
         }
         for (answer, verdict) in group.answers.into_iter().zip(group.verdicts) {
             // A caller that stopped waiting has its commit all the same.
