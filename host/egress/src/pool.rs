@@ -26,9 +26,9 @@ const MAX_POOLS: usize = 1_000;
 /// How long a socket stays open unused: below the minute after which common
 /// servers and balancers close it, so that requests seldom meet a closed one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
-/// The most unused sockets to one origin: what a connection's usual
-/// concurrency reuses; more only hold descriptors.
-const MAX_IDLE: usize = 8;
+/// The most unused sockets to one origin: as many as can be in use at once, so that a steady
+/// load never dials anew; the idle timeout frees them.
+const MAX_IDLE: usize = MAX_EXCHANGES;
 /// The most exchanges of one connection at once, streamed answers included,
 /// so that one connection cannot take all descriptors. Others wait, in time.
 const MAX_EXCHANGES: usize = 32;
