@@ -27,6 +27,9 @@ pub(crate) struct Shot {
 pub(crate) struct Volley {
     pub(crate) per_second: f64,
     pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    /// How many were sent and answered.
+    pub(crate) count: usize,
 }
 
 /// Sends from `callers` connections for `time`; any other answer than expected is an error.
@@ -44,8 +47,9 @@ pub(crate) async fn fire(shot: &Shot, callers: usize, time: Duration) -> anyhow:
     }
     let per_second = times.len() as f64 / began.elapsed().as_secs_f64();
     times.sort();
-    let p50_ms = times.get(times.len() / 2).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3);
-    Ok(Volley { per_second, p50_ms })
+    let at =
+        |part: usize| times.get(times.len() * part / 100).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3);
+    Ok(Volley { per_second, p50_ms: at(50), p99_ms: at(99), count: times.len() })
 }
 
 async fn caller(shot: Shot, first: usize, over: Arc<AtomicBool>) -> anyhow::Result<Vec<Duration>> {

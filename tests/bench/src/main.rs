@@ -13,11 +13,14 @@
 )]
 
 mod calls;
+mod durable;
 mod figures;
+mod filled;
 mod idle;
 mod lead;
 mod load;
 mod native;
+mod process;
 mod runs;
 
 use figures::Figures;
@@ -33,11 +36,13 @@ fn main() -> anyhow::Result<()> {
         _ => {}
     }
     // `bench lead` measures one part; only the whole is written down.
-    let parts: [(&str, Measure); 4] = [
+    let parts: [(&str, Measure); 6] = [
         ("calls", calls::measure),
         ("idle", idle::measure),
         ("lead", lead::measure),
         ("runs", runs::measure),
+        ("durable", durable::measure),
+        ("filled", filled::measure),
     ];
     let mut figures = Figures::default();
     for (name, measure) in parts {

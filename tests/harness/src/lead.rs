@@ -35,7 +35,7 @@ impl LeadIntake {
         let credentials = Credentials::default();
         let upstreams = Upstreams::start(credentials.clone()).await.unwrap();
         let at = upstreams.addresses();
-        let host = builder.open(at.crm).open(at.mail).open(at.chat).start().await;
+        let host = builder.open(at.crm).open(at.mail).open(at.chat).open(at.lab).start().await;
         for package in ["web-form", "crm", "mail", "chat", "lead-intake"] {
             host.publish(example(package)).await.expect(201);
         }

@@ -1,0 +1,51 @@
+//! What a host's process has used so far: CPU, bytes written, commits, fsyncs.
+
+use anyhow::Context;
+use tests_harness::Host;
+
+/// The kernel counts CPU time in ticks of this many a second, on every architecture we run on.
+const TICKS: f64 = 100.0;
+
+/// Used since the process began; subtract two of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Used {
+    pub(crate) cpu_seconds: f64,
+    /// Handed to the disk, by the kernel's count: the log, the tree, and both of their growth.
+    pub(crate) written: f64,
+    pub(crate) commits: f64,
+    pub(crate) fsyncs: f64,
+}
+
+impl Used {
+    pub(crate) async fn by(host: &Host) -> anyhow::Result<Self> {
+        let proc = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", host.pid()));
+        let stat = proc("stat")?;
+        // The program's name may have spaces; the fields after it have none.
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
+        let cpu = ticks(11).zip(ticks(12)).context("no CPU times in /proc")?;
+        let io = proc("io")?;
+        let written =
+            io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).context("no io in /proc")?;
+        let metrics = host.ask(host.request(reqwest::Method::GET, "/metrics")).await.expect(200).text;
+        let metric = |name: &str| -> anyhow::Result<f64> {
+            let line = metrics.lines().find_map(|line| line.strip_prefix(name)).context("no such metric")?;
+            Ok(line.trim().parse()?)
+        };
+        Ok(Self {
+            cpu_seconds: (cpu.0 + cpu.1) / TICKS,
+            written: written.parse()?,
+            commits: metric("wharf_store_commits_total ")?,
+            fsyncs: metric("wharf_store_fsyncs_total ")?,
+        })
+    }
+
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            cpu_seconds: self.cpu_seconds - before.cpu_seconds,
+            written: self.written - before.written,
+            commits: self.commits - before.commits,
+            fsyncs: self.fsyncs - before.fsyncs,
+        }
+    }
+}
