@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use host_model::id::{RunId, TokenId};
-use host_model::name::{ConnectionName, EndpointName, SecretName, TenantId, WorkflowName};
+use host_model::name::{ConnectionName, EndpointName, EventName, SecretName, TenantId, WorkflowName};
 use host_model::run::RunStatus;
 
 /// What every command takes.
@@ -172,6 +172,16 @@ pub enum Runs {
     Show {
         /// The run
         id: RunId,
+    },
+    /// Send an event to a run that waits for it, or will: an approval
+    Send {
+        /// The run
+        id: RunId,
+        /// The event's name
+        event: EventName,
+        /// Its data, one JSON text; @file reads a file, - the standard input
+        #[arg(long)]
+        data: Option<String>,
     },
 }
 

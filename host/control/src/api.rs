@@ -7,6 +7,7 @@
 mod apply;
 mod calls;
 mod connections;
+mod events;
 mod openapi;
 mod packages;
 mod resources;
@@ -61,6 +62,7 @@ pub fn router(control: Control) -> Router {
         .routes(routes!(schemas::get_schema, schemas::put_schema, schemas::delete_schema))
         .routes(routes!(runs::list_runs))
         .routes(routes!(runs::show_run))
+        .routes(routes!(events::send_event))
         .routes(routes!(secrets::list_secrets))
         .routes(routes!(secrets::put_secret, secrets::delete_secret))
         .routes(routes!(apply::apply))

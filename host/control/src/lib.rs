@@ -29,7 +29,7 @@ pub use api::router;
 pub use catalog::{Action, Catalog, Ceilings, Done, LoadError, Outlet};
 pub use tokens::{Scope, Token, TokenError, TokenText, Tokens};
 
-use crate::ports::{Calls, Runs, Secrets};
+use crate::ports::{Calls, Events, Runs, Secrets};
 
 /// What the API is made of. Cheap to clone.
 #[derive(Clone)]
@@ -44,6 +44,8 @@ pub struct Control {
     pub calls: Arc<dyn Calls>,
     /// What ran.
     pub runs: Arc<dyn Runs>,
+    /// Where events go.
+    pub events: Arc<dyn Events>,
     /// The stored secrets.
     pub secrets: Arc<dyn Secrets>,
 }

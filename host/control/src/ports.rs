@@ -93,6 +93,41 @@ pub trait Runs: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Option<RunStory>, PortError>>;
 }
 
+/// Why an event was not taken in.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum EventError {
+    /// There is no such run of this tenant.
+    #[error("there is no such run")]
+    Absent,
+    /// It came before. The text says so.
+    #[error("{0}")]
+    Taken(String),
+    /// Too many wait for the run to ask for them.
+    #[error("{0}")]
+    Crowded(String),
+    /// The run has ended.
+    #[error("{0}")]
+    Over(String),
+    /// The name or the data is none.
+    #[error("{0}")]
+    Invalid(String),
+    /// The host failed.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Events for runs.
+pub trait Events: Send + Sync + 'static {
+    /// Makes an event durable, and wakes its run if that waits for it.
+    fn send<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        run: RunId,
+        event: &'a str,
+        data: String,
+    ) -> BoxFuture<'a, Result<(), EventError>>;
+}
+
 /// Stored secrets: written and named, never read back.
 pub trait Secrets: Send + Sync + 'static {
     /// Sets a secret, over any earlier value.

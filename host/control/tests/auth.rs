@@ -61,6 +61,7 @@ fn value(name: &str, path: &str) -> &'static str {
         "namespace" => "example",
         "version" => "0.1.0",
         "endpoint" => "create-lead",
+        "event" => "approved",
         _ => kinds.iter().find(|(part, _)| path.contains(part)).expect("a kind of name that is known").1,
     }
 }

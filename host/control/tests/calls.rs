@@ -153,3 +153,19 @@ async fn a_secret_goes_in_and_only_its_name_comes_out() {
     world.delete(path).await.ok();
     world.delete(path).await.refused(404, "not-found");
 }
+
+#[tokio::test]
+async fn an_event_is_durable_or_refused_by_name() {
+    let world = World::with_lead().await;
+    let to = |event: &str| format!("/tenants/acme/runs/{RUN}/events/{event}");
+    let sent = world.post(&to("approved"), "{\"by\": \"ada\"}").await;
+    assert_eq!((sent.status.as_u16(), sent.text.as_str()), (204, ""));
+    world.post(&to("approved"), "{not json").await.refused(400, "bad-request");
+    world.post(&to("taken"), "1").await.refused(409, "event-taken");
+    world.post(&to("late"), "1").await.refused(410, "run-over");
+    world.post(&to("more"), "1").await.refused(409, "events-full");
+    world.post(&to("approved"), "x".repeat((1 << 20) + 1)).await.refused(413, "body-too-large");
+    let other = RUN.replace("run_", "msg_");
+    world.post(&format!("/tenants/acme/runs/{other}/events/approved"), "1").await.refused(404, "not-found");
+    world.post(&format!("/tenants/globex/runs/{RUN}/events/approved"), "1").await.refused(404, "not-found");
+}

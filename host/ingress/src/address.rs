@@ -1,5 +1,5 @@
-//! Where a request knocks: `/hooks/{tenant}/{connection}/{rest…}` or
-//! `/run/{tenant}/{workflow}`.
+//! Where a request knocks: `/hooks/{tenant}/{connection}/{rest…}`,
+//! `/run/{tenant}/{workflow}` or `/events/{tenant}/{run}/{event}/{secret}`.
 //!
 //! The raw path is what counts. A name has one spelling, so `%61cme` is not
 //! `acme`; `rest` goes on as it came, and stays free of ambiguity.
@@ -23,6 +23,17 @@ pub enum Address<'a> {
         /// The tenant's workflow.
         workflow: &'a str,
     },
+    /// An event that a run waits for.
+    Event {
+        /// The tenant.
+        tenant: &'a str,
+        /// The tenant's run.
+        run: &'a str,
+        /// The event's name within the run.
+        event: &'a str,
+        /// What whoever may send it was told.
+        secret: &'a str,
+    },
 }
 
 impl<'a> Address<'a> {
@@ -35,6 +46,17 @@ impl<'a> Address<'a> {
                 connection,
                 rest,
             });
+        }
+        if let Some(path) = path.strip_prefix("/events/") {
+            let mut parts = path.split('/').filter(|part| !part.is_empty());
+            let event = Self::Event {
+                tenant: parts.next()?,
+                run: parts.next()?,
+                event: parts.next()?,
+                secret: parts.next()?,
+            };
+            // Four parts, and no slash but between them.
+            return (path.matches('/').count() == 3).then_some(event);
         }
         let (tenant, workflow) = path.strip_prefix("/run/")?.split_once('/')?;
         (!tenant.is_empty() && !workflow.is_empty() && !workflow.contains('/'))
@@ -83,6 +105,18 @@ mod tests {
             assert_eq!(Address::of(nobodys), None, "{nobodys}");
         }
         assert_eq!(Address::of("/api/v1/runs"), None);
+        let event = Some(Address::Event { tenant: "acme", run: "run_1", event: "approved", secret: "3-ab" });
+        assert_eq!(Address::of("/events/acme/run_1/approved/3-ab"), event);
+        for nobodys in [
+            "/events/acme/run_1/approved",
+            "/events/acme/run_1/approved/",
+            "/events/acme//a/b",
+            "/events/acme/run_1/a/b/c",
+            "/events/acme/run_1/a/b/",
+            "/events//a/b/c/d",
+        ] {
+            assert_eq!(Address::of(nobodys), None, "{nobodys}");
+        }
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub trait Stages: Send + Sync + 'static {
     fn serve(&self, inbound: Inbound) -> impl Future<Output = Result<Reply, Refusal>> + Send;
 }
 
-/// Everything that a request may want: `/hooks/…` (any method) and `/run/…`
-/// (POST) go to the stages, the rest to a router.
+/// Everything that a request may want: `/hooks/…` (any method), `/run/…`
+/// and `/events/…` (POST) go to the stages, the rest to a router.
 pub struct Front<S> {
     stages: Arc<S>,
     limits: Limits,
@@ -60,7 +60,7 @@ impl<S: Stages> Front<S> {
         };
         let prefer = inbound.prefer;
         let audience = match inbound.address() {
-            Ok(Address::Run { .. }) if inbound.method != Method::POST => {
+            Ok(Address::Run { .. } | Address::Event { .. }) if inbound.method != Method::POST => {
                 return Refusal::MethodNotAllowed { allow: "POST" }.into_response();
             }
             Ok(Address::Run { .. }) => Audience::Holder,

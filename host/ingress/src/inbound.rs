@@ -18,7 +18,7 @@ const MAX_KEY: usize = 255;
 /// The most bytes that are set aside for a body on its word alone.
 const MAX_TRUST: usize = 64 << 10;
 
-/// A request for a hook or a run. Only this crate makes one.
+/// A request for a hook, a run or an event. Only this crate makes one.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Inbound {
@@ -74,7 +74,7 @@ impl Inbound {
         }
         let token = match Address::of(head.uri.path()) {
             Some(Address::Run { .. }) => bearer(&head.headers),
-            Some(Address::Hook { .. }) => None,
+            Some(Address::Hook { .. } | Address::Event { .. }) => None,
             None => return Err(Refusal::NoRoute),
         };
         Ok(Self {

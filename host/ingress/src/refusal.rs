@@ -60,6 +60,12 @@ pub enum Refusal {
     /// The idempotency key came before, with another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    /// The run has ended and takes no event any more.
+    #[error("the run has ended and takes no event any more")]
+    RunOver,
+    /// The event came before, or its time is over.
+    #[error("the event came before, or is not waited for any more; the first one counts")]
+    EventTaken,
     /// The tenant has as many calls going on as it may.
     #[error("the tenant is busy")]
     Busy {
@@ -166,6 +172,8 @@ impl Refusal {
                 "idempotency-key-reused",
                 "this Idempotency-Key came before with another request: use a new key for a new request",
             ),
+            Self::RunOver => Told::new(S::GONE, "run-over", self.to_string()),
+            Self::EventTaken => Told::new(S::CONFLICT, "event-taken", self.to_string()),
             Self::Busy { retry_after } => Told::new(
                 S::TOO_MANY_REQUESTS,
                 "busy",

@@ -32,6 +32,8 @@ pub enum Reply {
     },
     /// A run that was waited for: it has ended, or replied and goes on.
     Finished(Box<Run>),
+    /// What was sent is durable; there is no more to say.
+    Taken,
 }
 
 /// Who asked: what a run failed of is for those who hold a token.
@@ -69,6 +71,7 @@ impl Reply {
             Self::Stream(response) => answer::streamed(response).unwrap_or_else(IntoResponse::into_response),
             Self::Accepted { tenant, runs } => accepted(&tenant, &runs, prefer),
             Self::Finished(run) => finished(*run, prefer, audience),
+            Self::Taken => StatusCode::NO_CONTENT.into_response(),
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Runs and the vault, as control names them.
 
+use std::error::Error as _;
 use std::sync::Arc;
 
-use host_control::ports::{PortError, RunPage, RunQuery, RunStory, Runs as RunsPort, Secrets as SecretsPort};
+use host_control::ports::{
+    EventError, Events, PortError, RunPage, RunQuery, RunStory, Runs as RunsPort, Secrets as SecretsPort,
+};
 use host_egress::{Vault, VaultError};
 use host_model::effects::BoxFuture;
 use host_model::id::RunId;
 use host_model::name::{SecretName, TenantId};
-use host_runs::{Filter, Runs};
+use host_runs::{DeliverError, Filter, Runs};
 use secrecy::SecretString;
 
 /// The most steps that one answer of the API shows, beyond the first page.
@@ -47,6 +50,30 @@ impl RunsPort for RunsView {
                 steps.append(&mut page.steps);
             }
             Ok(Some(RunStory { run: shown, steps }))
+        })
+    }
+}
+
+impl Events for RunsView {
+    fn send<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        run: RunId,
+        event: &'a str,
+        data: String,
+    ) -> BoxFuture<'a, Result<(), EventError>> {
+        Box::pin(async move {
+            self.0.deliver(tenant, run, event, data).await.map_err(|error| match error {
+                DeliverError::Absent => EventError::Absent,
+                DeliverError::Name(_) | DeliverError::Data(_) => EventError::Invalid(error.to_string()),
+                DeliverError::Over(_) => EventError::Over(error.to_string()),
+                DeliverError::Taken { .. } => EventError::Taken(error.to_string()),
+                DeliverError::Crowded(_) => EventError::Crowded(error.to_string()),
+                DeliverError::Contended | DeliverError::Store(_) | DeliverError::Interrupted => {
+                    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+                    EventError::Internal(format!("{error}: {cause}"))
+                }
+            })
         })
     }
 }

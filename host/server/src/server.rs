@@ -121,6 +121,7 @@ impl Server {
             registry,
             calls: guests,
             runs: Arc::new(ports::RunsView(Arc::clone(&runs))),
+            events: Arc::new(ports::RunsView(Arc::clone(&runs))),
             secrets: Arc::new(ports::Secrets(vault)),
         };
         let stages = Arc::new(Stages {

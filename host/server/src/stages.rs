@@ -16,7 +16,7 @@ use host_model::outcome::CallError;
 use host_model::resource::{Connection, Workflow};
 use host_model::run::StartedBy;
 use host_routing::{Routed, Routes, Target};
-use host_runs::{AcceptError, Accepted, Idempotency, NewRun, Runs};
+use host_runs::{AcceptError, Accepted, DeliverError, Idempotency, NewRun, Runs};
 use host_sandbox::Sandbox;
 use http::{HeaderValue, Uri, header};
 
@@ -46,6 +46,13 @@ impl host_ingress::Stages for Stages {
                 self.check_token(inbound.token.as_ref(), tenant).await?;
                 let routed = self.routes.resolve_run(tenant, workflow).map_err(|_| Refusal::NoRoute)?;
                 self.start_run(routed, inbound).await
+            }
+            Address::Event { tenant, run, event, secret } => {
+                let absent = |_| Refusal::NoRoute;
+                let (tenant, run) =
+                    (tenant.parse().map_err(absent)?, run.parse().map_err(|_| Refusal::NoRoute)?);
+                let (event, secret) = (event.to_owned(), secret.to_owned());
+                self.event(tenant, run, &event, &secret, inbound).await
             }
         }
     }
@@ -139,6 +146,31 @@ impl Stages {
         let run = NewRun { workflow, started_by: StartedBy::Manual, draft };
         let accepted = self.runs.accept(vec![run], idempotency).await.map_err(not_accepted)?;
         self.told(&routed.tenant, accepted.runs, prefer, Some(DEFAULT_WAIT)).await
+    }
+
+    /// An event for a run, by whoever knows its address: durable before the
+    /// sender hears of it. Whatever is not there or not theirs looks the same.
+    async fn event(
+        &self,
+        tenant: TenantId,
+        run: RunId,
+        event: &str,
+        secret: &str,
+        mut inbound: Inbound,
+    ) -> Result<Reply, Refusal> {
+        let data = String::from_utf8(inbound.buffer().await?.into())
+            .map_err(|_| Refusal::BadRequest("the body is not UTF-8".into()))?;
+        match self.runs.deliver_by_secret(&tenant, run, event, secret, data).await {
+            Ok(()) => Ok(Reply::Taken),
+            Err(DeliverError::Absent | DeliverError::Name(_)) => Err(Refusal::NoRoute),
+            Err(DeliverError::Over(_)) => Err(Refusal::RunOver),
+            Err(DeliverError::Taken { .. }) => Err(Refusal::EventTaken),
+            Err(DeliverError::Data(why)) => Err(Refusal::BadRequest(why)),
+            Err(DeliverError::Crowded(_)) => Err(Refusal::Full),
+            Err(error @ (DeliverError::Contended | DeliverError::Store(_) | DeliverError::Interrupted)) => {
+                Err(Refusal::internal(error))
+            }
+        }
     }
 
     /// Which runs the messages of a connection start. A message that starts

@@ -5,10 +5,11 @@ use host_model::run::{Run, Step};
 use http::Method;
 use serde::Deserialize;
 
-use super::Session;
+use super::{Done, Session};
 use crate::api::Answer;
 use crate::args::Runs;
 use crate::error::{CommandError, Exit};
+use crate::input;
 use crate::run_view;
 use crate::table::table;
 use crate::units;
@@ -28,6 +29,13 @@ pub(super) async fn run(session: &mut Session<'_>, command: Runs) -> Result<Exit
             let body = session.api.get(&format!("{path}/{id}")).value().await?;
             let Shown { run, steps } = session.api.read(&body)?;
             session.show(&body, || run_view::render(&run, &steps))
+        }
+        Runs::Send { id, event, data } => {
+            let data = input::data(data.as_deref(), session.terminal)?;
+            let path = format!("{path}/{id}/events/{event}");
+            session.api.ask(Method::POST, &path, &[("", ""); 0]).json(&data).value().await?;
+            let done = Done { kind: "event".to_owned(), name: event.to_string(), action: "sent".to_owned() };
+            session.show(&done, || format!("{id}: {done}"))
         }
         Runs::List { workflow, status, after, limit } => {
             let mut query = vec![("limit", limit.to_string())];

@@ -119,9 +119,9 @@ async fn runs_are_listed_by_page() {
         )
     );
     assert_eq!(told.err, format!("more: add `--after {RUN}`\n"));
-    assert!(
-        refused(&["runs", "list", "--status", "sucess"]).contains("accepted, succeeded, failed, diverged")
-    );
+    assert!(refused(&["runs", "list", "--status", "sucess"]).contains(
+        "accepted, waiting, paused, cancelling, succeeded, failed, diverged, cancelled, terminated"
+    ));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use host_control::ports::{Calls, PortError, RunPage, RunQuery, RunStory, Runs, Secrets};
+use host_control::ports::{Calls, EventError, Events, PortError, RunPage, RunQuery, RunStory, Runs, Secrets};
 use host_model::clock::Timestamp;
 use host_model::effects::BoxFuture;
 use host_model::id::RunId;
@@ -92,6 +92,28 @@ impl Runs for FakeRuns {
     ) -> BoxFuture<'a, Result<Option<RunStory>, PortError>> {
         let there = tenant.as_str() == "acme" && id.to_string() == RUN;
         Box::pin(async move { Ok(there.then(|| RunStory { run: run(id), steps: Vec::new() })) })
+    }
+}
+
+/// Takes `approved` for the run once that is one JSON text, and says why not otherwise.
+impl Events for FakeRuns {
+    fn send<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        run: RunId,
+        event: &'a str,
+        data: String,
+    ) -> BoxFuture<'a, Result<(), EventError>> {
+        let there = tenant.as_str() == "acme" && run.to_string() == RUN;
+        let sent = match event {
+            _ if !there => Err(EventError::Absent),
+            "approved" if serde_json::from_str::<serde_json::Value>(&data).is_ok() => Ok(()),
+            "approved" => Err(EventError::Invalid("not JSON".to_owned())),
+            "taken" => Err(EventError::Taken("it came before".to_owned())),
+            "late" => Err(EventError::Over("it has ended".to_owned())),
+            _ => Err(EventError::Crowded("too many".to_owned())),
+        };
+        Box::pin(async move { sent })
     }
 }
 

@@ -121,6 +121,7 @@ pub async fn control(store: &Arc<MemoryStore>, blobs: &Blobs) -> (Control, Arc<S
         registry,
         calls: calls.clone(),
         runs: Arc::new(FakeRuns),
+        events: Arc::new(FakeRuns),
         secrets: Arc::new(FakeSecrets::default()),
     };
     (control, routes, calls)

@@ -44,6 +44,17 @@ async fn hooks_take_any_method_and_keep_the_raw_path_and_query() {
 }
 
 #[tokio::test]
+async fn an_event_takes_post_and_nobodys_token() {
+    let path = "/events/acme/run_1/approved/3-ab";
+    let post = Request::post(path).header("authorization", "Bearer t0k").body(Body::empty()).unwrap();
+    let want =
+        r#"POST Event { tenant: "acme", run: "run_1", event: "approved", secret: "3-ab" } None token=None"#;
+    assert_eq!(seen_by_stages(post).await.unwrap(), want);
+    let (status, code, _) = seen_by_stages(get(path)).await.unwrap_err();
+    assert_eq!((status, code.as_str()), (405, "method-not-allowed"));
+}
+
+#[tokio::test]
 async fn a_run_takes_post_and_a_token_and_a_hook_takes_none() {
     let request = |method: &str, path: &str, token: &str| {
         Request::builder()
