@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use host_model::id::{RunId, TokenId};
 use host_model::name::{ConnectionName, EndpointName, EventName, SecretName, TenantId, WorkflowName};
 use host_model::run::RunStatus;
+use serde::Serialize;
 
 /// What every command takes.
 #[derive(Args, Clone)]
@@ -183,6 +184,83 @@ pub enum Runs {
         #[arg(long)]
         data: Option<String>,
     },
+    /// Stop a run in good order, until it is resumed
+    Pause(Reasoned),
+    /// Let a paused run go on
+    Resume(Reasoned),
+    /// Stop a run and undo what it did, as its workflow says
+    Cancel(Reasoned),
+    /// End a run now and undo nothing
+    Terminate(Reasoned),
+    /// Make a new run of one that has ended, or of all that match
+    Replay(Replay),
+}
+
+/// A run, and why.
+#[derive(Args, Debug)]
+pub struct Reasoned {
+    /// The run
+    pub id: RunId,
+    /// Why, kept with the run
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub why: String,
+}
+
+/// A replay.
+#[derive(Args, Debug)]
+pub struct Replay {
+    /// The run
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub id: Option<RunId>,
+    /// Every run that matches, newest first, but those that were replayed before
+    #[arg(long, requires_all = ["status", "request"])]
+    pub all: bool,
+    /// With --all: those that ended like this: failed, diverged, cancelled, terminated or succeeded
+    #[arg(long, requires = "all", value_parser = status)]
+    pub status: Option<RunStatus>,
+    /// With --all: only of this workflow
+    #[arg(long, requires = "all")]
+    pub workflow: Option<WorkflowName>,
+    /// With --all: also those that were replayed before
+    #[arg(long, requires = "all")]
+    pub again: bool,
+    /// With the same key each run is replayed once, however often this is typed
+    #[arg(long, value_name = "KEY")]
+    pub request: Option<String>,
+    /// From its `start`, from the step that `failed` last, or from the step with this number
+    #[arg(long, value_name = "start|failed|N", default_value = "failed", value_parser = from)]
+    pub from: From,
+    /// On the workflow as it is now, not on the version that the run is pinned to
+    #[arg(long)]
+    pub current: bool,
+    /// Other data for the run's message: JSON, `@file`, or `-` for the standard input
+    #[arg(long, value_name = "JSON|@FILE|-", conflicts_with = "all")]
+    pub input: Option<String>,
+    /// No outside effect: use what is recorded, stop at what is not
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Why, kept with both runs
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub why: String,
+}
+
+/// Where a replay begins to do things itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum From {
+    /// `start` or `failed`.
+    Word(String),
+    /// At a step.
+    Step(u32),
+}
+
+fn from(word: &str) -> Result<From, String> {
+    match word {
+        "start" | "failed" => Ok(From::Word(word.to_owned())),
+        number => {
+            number.parse().map(From::Step).map_err(|_| "write start, failed or a step's number".to_owned())
+        }
+    }
 }
 
 /// Tenants.

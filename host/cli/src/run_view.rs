@@ -27,6 +27,20 @@ pub(crate) fn render(run: &Run, steps: &[Step]) -> String {
         format!("  used     {}", used(&run.usage)),
         format!("  input    {} {}", one_line(&run.input.kind), cut(&run.input.data, EXCERPT)),
     ];
+    if let Some(of) = &run.replay_of {
+        let kind = if of.dry { "dry run" } else { "replay" };
+        lines.push(format!("  {kind:<8} of {}, anew from step {}", of.run, of.from_step));
+    }
+    lines.extend(run.replayed_by.map(|by| format!("  replayed as {by}")));
+    for it in &run.interventions {
+        let why = if it.why.is_empty() { String::new() } else { format!(": {}", one_line(&it.why)) };
+        lines.push(format!(
+            "  by hand  {} {} by {}{why}",
+            moment(it.at),
+            one_line(&it.what),
+            one_line(&it.who)
+        ));
+    }
     let mut steps: Vec<&Step> = steps.iter().collect();
     steps.sort_by_key(|step| step.number);
     for step in steps {

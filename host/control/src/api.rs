@@ -10,6 +10,8 @@ mod connections;
 mod events;
 mod openapi;
 mod packages;
+mod repair;
+mod replays;
 mod resources;
 mod runs;
 mod schedules;
@@ -63,6 +65,12 @@ pub fn router(control: Control) -> Router {
         .routes(routes!(runs::list_runs))
         .routes(routes!(runs::show_run))
         .routes(routes!(events::send_event))
+        .routes(routes!(repair::pause_run))
+        .routes(routes!(repair::resume_run))
+        .routes(routes!(repair::cancel_run))
+        .routes(routes!(repair::terminate_run))
+        .routes(routes!(replays::replay_run))
+        .routes(routes!(replays::replay_runs))
         .routes(routes!(secrets::list_secrets))
         .routes(routes!(secrets::put_secret, secrets::delete_secret))
         .routes(routes!(apply::apply))

@@ -43,8 +43,12 @@ pub(crate) async fn whole(body: Body, limit: usize) -> Result<Bytes, Refusal> {
 
 /// A JSON body, read as `T`.
 pub(crate) async fn json<T: DeserializeOwned>(body: Body) -> Result<T, Refusal> {
-    let bytes = whole(body, MAX_JSON).await?;
-    serde_json::from_slice(&bytes).map_err(|error| {
+    read(&whole(body, MAX_JSON).await?)
+}
+
+/// JSON, read as `T`.
+pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(bytes).map_err(|error| {
         let detail = format!("the body is not what this takes: {}", explain_unknown(&error.to_string()));
         if error.is_data() { Refusal::invalid(detail) } else { Refusal::bad_request(detail) }
     })

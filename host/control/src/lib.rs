@@ -29,7 +29,7 @@ pub use api::router;
 pub use catalog::{Action, Catalog, Ceilings, Done, LoadError, Outlet};
 pub use tokens::{Scope, Token, TokenError, TokenText, Tokens};
 
-use crate::ports::{Calls, Events, Runs, Secrets};
+use crate::ports::{Calls, Events, Repair, Runs, Secrets};
 
 /// What the API is made of. Cheap to clone.
 #[derive(Clone)]
@@ -46,6 +46,8 @@ pub struct Control {
     pub runs: Arc<dyn Runs>,
     /// Where events go.
     pub events: Arc<dyn Events>,
+    /// What is done to runs by hand.
+    pub repair: Arc<dyn Repair>,
     /// The stored secrets.
     pub secrets: Arc<dyn Secrets>,
 }

@@ -1,6 +1,8 @@
 //! What control needs of the rest of the host, in its own words; the server
 //! fits the real things to these. Control knows no sandbox, no journal and no vault.
 
+mod repair;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,8 @@ use host_model::outcome::Finished;
 use host_model::resource::{Connection, Package};
 use host_model::run::{Run, RunStatus, Step};
 use secrecy::SecretString;
+
+pub use self::repair::{By, From, Order, Repair, RepairError, Replay, Replayed};
 
 /// Why the host itself did not do what it was asked. The text is for the
 /// operator's log; a caller sees the code only.

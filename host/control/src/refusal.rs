@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode, header};
 use registry::{PackageError, PublishError, ReadError};
 
 use crate::catalog::EditError;
-use crate::ports::PortError;
+use crate::ports::{PortError, RepairError};
 use crate::tokens::TokenError;
 
 /// A refused call.
@@ -132,6 +132,17 @@ impl From<PortError> for Refusal {
             PortError::Busy(wait) => Self::Busy(wait),
             PortError::Refused(detail) => Self::invalid(detail),
             PortError::Internal(_) => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl From<RepairError> for Refusal {
+    fn from(error: RepairError) -> Self {
+        match error {
+            RepairError::Absent => Self::Absent,
+            RepairError::Clash(code, detail) => Self::Wrong(StatusCode::CONFLICT, code, detail),
+            RepairError::Wrong(code, detail) => Self::Wrong(StatusCode::UNPROCESSABLE_ENTITY, code, detail),
+            RepairError::Host(error) => error.into(),
         }
     }
 }

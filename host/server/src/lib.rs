@@ -16,6 +16,7 @@ mod fire;
 mod guests;
 mod health;
 mod ports;
+mod repair;
 mod server;
 mod stages;
 

@@ -35,6 +35,7 @@ use crate::fire::AcceptedFires;
 use crate::guests::SandboxedGuests;
 use crate::health::Health;
 use crate::ports;
+use crate::repair::RunsRepair;
 use crate::stages::Stages;
 
 /// The store's folder below the data folder.
@@ -122,6 +123,7 @@ impl Server {
             calls: guests,
             runs: Arc::new(ports::RunsView(Arc::clone(&runs))),
             events: Arc::new(ports::RunsView(Arc::clone(&runs))),
+            repair: Arc::new(RunsRepair(Arc::clone(&runs))),
             secrets: Arc::new(ports::Secrets(vault)),
         };
         let stages = Arc::new(Stages {

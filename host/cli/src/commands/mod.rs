@@ -3,6 +3,7 @@
 mod apply;
 mod call;
 mod packages;
+mod repair;
 mod resources;
 mod run_workflow;
 mod runs;

@@ -5,7 +5,7 @@ use host_model::run::{Run, Step};
 use http::Method;
 use serde::Deserialize;
 
-use super::{Done, Session};
+use super::{Done, Session, repair};
 use crate::api::Answer;
 use crate::args::Runs;
 use crate::error::{CommandError, Exit};
@@ -37,6 +37,11 @@ pub(super) async fn run(session: &mut Session<'_>, command: Runs) -> Result<Exit
             let done = Done { kind: "event".to_owned(), name: event.to_string(), action: "sent".to_owned() };
             session.show(&done, || format!("{id}: {done}"))
         }
+        Runs::Pause(run) => repair::order(session, &path, "pause", run).await,
+        Runs::Resume(run) => repair::order(session, &path, "resume", run).await,
+        Runs::Cancel(run) => repair::order(session, &path, "cancel", run).await,
+        Runs::Terminate(run) => repair::order(session, &path, "terminate", run).await,
+        Runs::Replay(replay) => repair::replay(session, &path, replay).await,
         Runs::List { workflow, status, after, limit } => {
             let mut query = vec![("limit", limit.to_string())];
             query.extend(workflow.map(|workflow| ("workflow", workflow.to_string())));

@@ -19,7 +19,7 @@ use crate::ports::{RunPage, RunQuery, RunStory};
 use crate::refusal::Refusal;
 
 /// The most runs of a page; each carries its input and its outcome.
-const MAX_PAGE: usize = 100;
+pub(super) const MAX_PAGE: usize = 100;
 const PAGE: usize = 50;
 
 /// Which runs.
@@ -40,6 +40,15 @@ pub(super) struct Which {
     limit: Option<usize>,
 }
 
+impl Which {
+    /// What was asked for, at most `most` runs at a time.
+    pub(super) fn query(self, most: usize) -> RunQuery {
+        let Self { workflow, status, after, limit } = self;
+        let limit = NonZeroUsize::new(limit.unwrap_or(PAGE).min(most)).unwrap_or(NonZeroUsize::MIN);
+        RunQuery { workflow, status, after, limit }
+    }
+}
+
 /// A run with its steps, in order of their numbers.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Shown {
@@ -55,11 +64,9 @@ pub(super) struct Shown {
 pub(super) async fn list_runs(
     State(control): State<Control>,
     tenant: InTenant,
-    Params(Which { workflow, status, after, limit }): Params<Which>,
+    Params(which): Params<Which>,
 ) -> Result<Response, Refusal> {
-    let limit = NonZeroUsize::new(limit.unwrap_or(PAGE).min(MAX_PAGE)).unwrap_or(NonZeroUsize::MIN);
-    let query = RunQuery { workflow, status, after, limit };
-    let RunPage { runs, next } = control.runs.list(&tenant.id, query).await?;
+    let RunPage { runs, next } = control.runs.list(&tenant.id, which.query(MAX_PAGE)).await?;
     // A page may be short and still not the last: a filter passes over runs.
     let limit = if next.is_some() { runs.len() } else { usize::MAX };
     Ok(paged(runs, limit, next.map(|next| next.to_string())))

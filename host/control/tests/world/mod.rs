@@ -4,6 +4,7 @@
 
 mod fakes;
 mod made;
+mod repairs;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use tower::ServiceExt;
 
 pub use fakes::*;
 pub use made::*;
+pub use repairs::*;
 
 /// A connection, a workflow and a schedule that fit the packages in [`World::new`].
 pub const LEAD: &str = "\
@@ -122,6 +124,7 @@ pub async fn control(store: &Arc<MemoryStore>, blobs: &Blobs) -> (Control, Arc<S
         calls: calls.clone(),
         runs: Arc::new(FakeRuns),
         events: Arc::new(FakeRuns),
+        repair: Arc::new(FakeRepair::default()),
         secrets: Arc::new(FakeSecrets::default()),
     };
     (control, routes, calls)

@@ -11,6 +11,7 @@ use host_store::{Commit, StoreError, Version};
 use super::decide::{Action, Unfit, decide};
 use super::trace::{By, trace};
 use crate::execute::nothing_more;
+use crate::park::wakes_at;
 use crate::record::Record;
 use crate::{Runs, keys};
 
@@ -129,14 +130,19 @@ impl Runs {
         let next = decide(record.status, action).map_err(|why| InterveneError::Unfit { run, action, why })?;
         trace(&mut record, self.clock.now(), action.done().to_owned(), by);
         let pending = keys::pending(&record.tenant, run);
-        let list = match next {
+        let mut list = match wakes_at(&record).filter(|_| record.status == RunStatus::Waiting) {
+            Some(at) => Commit::default().delete(keys::wake(at, run)),
+            None => Commit::default(),
+        };
+        record.waits.clear();
+        list = match next {
             RunStatus::Terminated => {
                 let outcome = Outcome::Declined(CallError::Permanent(format!("terminated {}", by.said())));
-                self.finish(record, version, next, nothing_more(outcome)).await?;
+                self.finish_with(record, version, next, nothing_more(outcome), list).await?;
                 return Ok(None);
             }
-            RunStatus::Paused => Commit::default().delete(pending),
-            _ => Commit::default().put(pending, Vec::new()),
+            RunStatus::Paused => list.delete(pending),
+            _ => list.put(pending, Vec::new()),
         };
         record.status = next;
         let version = self.shelf.write_record_and(&mut record, version, list).await?;

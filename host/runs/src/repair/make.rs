@@ -73,6 +73,9 @@ impl Runs {
         if !record.status.is_over() {
             return Err(ReplayError::NotOver { run, status: RunStatusWord(record.status) });
         }
+        if let Some(before) = record.replayed_by.filter(|_| replay.unless_replayed) {
+            return Ok(Replayed { run: before, repeated: true });
+        }
         let given = self.shelf.given(tenant, run).await?;
         let mut old = Old { record, version, given };
         self.is_there(&old, replay).await?;

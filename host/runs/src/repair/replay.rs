@@ -49,6 +49,8 @@ pub struct Replay {
     pub by: By,
     /// The same request makes one replay of a run, however often it is sent.
     pub request: Option<String>,
+    /// Not if the run was replayed before: then that replay is the answer.
+    pub unless_replayed: bool,
 }
 
 /// A replay that is durable.
@@ -56,7 +58,7 @@ pub struct Replay {
 pub struct Replayed {
     /// The new run.
     pub run: RunId,
-    /// The same request made it before.
+    /// It was made before.
     pub repeated: bool,
 }
 

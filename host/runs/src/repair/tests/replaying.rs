@@ -11,7 +11,7 @@ use super::super::{From, On, Replay, ReplayError};
 use super::*;
 
 fn replay(from: From) -> Replay {
-    Replay { from, on: On::Pinned, input: None, dry: false, by: ada(), request: None }
+    Replay { from, on: On::Pinned, input: None, dry: false, by: ada(), request: None, unless_replayed: false }
 }
 
 /// `six_steps`, of which the last call but one fails until it is repaired, and
@@ -206,6 +206,8 @@ async fn a_request_replays_a_run_once_and_never_what_it_made_itself() {
     assert_eq!((again.run, again.repeated), (first.run, true));
     let error = runs.replay(&acme(), first.run, asked.clone()).await.unwrap_err();
     assert!(matches!(error, ReplayError::OwnProduct(_)), "{error}");
+    let unless = Replay { request: Some("wednesday".to_owned()), unless_replayed: true, ..asked.clone() };
+    assert_eq!(runs.replay(&acme(), old, unless).await.unwrap(), again);
     let other = Replay { from: From::Start, ..asked };
     assert!(matches!(runs.replay(&acme(), old, other).await, Err(ReplayError::RequestReused)));
     assert_eq!(fake.calls.lock().len(), 1, "one replay of one call");
