@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use host_model::name::{ConnectionName, TenantId, WorkflowName};
+use host_model::name::{ConnectionName, SchemaRef, TenantId, WorkflowName};
 use host_model::resource::{Connection, TenantSpec, Workflow};
+use host_schemas::Schema;
 
 use crate::{NoRoute, Routed, Snapshot};
 
@@ -55,6 +56,11 @@ impl Routes {
     /// A tenant's connection.
     pub fn connection(&self, tenant: &TenantId, name: &ConnectionName) -> Option<Arc<Connection>> {
         self.now.load().connection(tenant, name).map(Arc::clone)
+    }
+
+    /// A schema, as a tenant names it: a shipped one or its own.
+    pub fn schema(&self, tenant: &TenantId, name: &SchemaRef) -> Option<Arc<Schema>> {
+        self.now.load().schema(tenant, name).map(Arc::clone)
     }
 
     /// A tenant's workflow.

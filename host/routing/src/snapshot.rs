@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use host_model::manifest::{Direction, World};
-use host_model::name::{ConnectionName, EndpointName, TenantId, WorkflowName};
+use host_model::name::{ConnectionName, EndpointName, SchemaRef, TenantId, WorkflowName};
 use host_model::resource::{Connection, TenantSpec, Trigger, Workflow};
+use host_schemas::Schema;
 
 use crate::{NoRoute, Routed, Target};
 
@@ -20,6 +21,8 @@ struct Tenant {
     spec: Arc<TenantSpec>,
     connections: HashMap<ConnectionName, Reachable>,
     workflows: HashMap<WorkflowName, Arc<Workflow>>,
+    /// Its own; the shipped ones are everybody's.
+    schemas: HashMap<SchemaRef, Arc<Schema>>,
     /// By the connection that emits. Shared, so that a look-up can outlive the snapshot.
     triggered: HashMap<ConnectionName, Arc<[Triggered]>>,
 }
@@ -68,6 +71,17 @@ impl Snapshot {
         Self { tenants: all }
     }
 
+    /// The same, with the tenants' own schemas.
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: impl IntoIterator<Item = (TenantId, Arc<Schema>)>) -> Self {
+        for (tenant, schema) in schemas {
+            if let Some(tenant) = self.tenants.get_mut(&tenant) {
+                tenant.schemas.insert(schema.name().clone(), schema);
+            }
+        }
+        self
+    }
+
     pub(crate) fn hook(&self, tenant: &str, connection: &str, rest: &str) -> Result<Routed, NoRoute> {
         let (tenant, found) = self
             .tenants
@@ -110,6 +124,10 @@ impl Snapshot {
         self.tenants.get(tenant)?.workflows.get(name)
     }
 
+    pub(crate) fn schema(&self, tenant: &TenantId, name: &SchemaRef) -> Option<&Arc<Schema>> {
+        host_schemas::shipped(name).or_else(|| self.tenants.get(tenant)?.schemas.get(name))
+    }
+
     pub(crate) fn triggered(
         &self,
         tenant: &TenantId,
@@ -125,6 +143,7 @@ impl Tenant {
             spec: Arc::new(spec),
             connections: HashMap::new(),
             workflows: HashMap::new(),
+            schemas: HashMap::new(),
             triggered: HashMap::new(),
         }
     }

@@ -12,12 +12,15 @@ use host_runs::{AcceptError, Idempotency, NewRun, Runs};
 use host_schedules::{Fire, FireError, Fired, Schedule};
 use host_store::Commit;
 
+use crate::border::Border;
+
 /// What kind of message a schedule's input is.
 const KIND: &str = "schedule";
 
 pub(crate) struct AcceptedFires {
     pub(crate) routes: Arc<Routes>,
     pub(crate) runs: Arc<Runs>,
+    pub(crate) border: Arc<Border>,
 }
 
 impl Fire for AcceptedFires {
@@ -46,7 +49,9 @@ impl Fire for AcceptedFires {
                 key: fire.hex(),
                 input: fire,
             };
-            match self.runs.accept_with(vec![run], Some(idempotency), commit_with).await {
+            let runs = vec![run];
+            self.border.handed_over(&runs).await.map_err(|error| FireError::Refused(error.to_string()))?;
+            match self.runs.accept_with(runs, Some(idempotency), commit_with).await {
                 Ok(accepted) if accepted.repeated => Ok(Fired::Already),
                 Ok(_) => Ok(Fired::Accepted),
                 Err(AcceptError::Conflict) => Err(FireError::Conflict),

@@ -22,6 +22,8 @@ use host_sandbox::compile::CompileError;
 use host_sandbox::{CallFailed, PrepareError, Sandbox};
 use registry::Registry;
 
+use crate::border::Border;
+
 /// What runs and control need to call guests.
 pub(crate) struct SandboxedGuests {
     pub(crate) sandbox: Arc<Sandbox>,
@@ -29,6 +31,7 @@ pub(crate) struct SandboxedGuests {
     pub(crate) routes: Arc<Routes>,
     pub(crate) registry: Registry,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) border: Arc<Border>,
 }
 
 impl Guests for SandboxedGuests {
@@ -81,10 +84,8 @@ impl Guests for SandboxedGuests {
                     log: Vec::new(),
                 });
             };
-            let called = self
-                .sandbox
-                .call(&connection, call.endpoint.as_str(), &call.input, &call.idempotency_key)
-                .await;
+            let (endpoint, key) = (call.endpoint.as_str(), &call.idempotency_key);
+            let called = self.border.call(&self.sandbox, &connection, endpoint, &call.input, key).await;
             called.map_err(|error| HostFailure(error.to_string()))
         })
     }
@@ -143,7 +144,7 @@ impl Calls for SandboxedGuests {
         Box::pin(async move {
             let _place = self.admit(&connection).await?;
             let key = MessageId::new(self.clock.now(), random()?).to_string();
-            let called = self.sandbox.call(&connection, endpoint.as_str(), &input, &key).await;
+            let called = self.border.call(&self.sandbox, &connection, endpoint.as_str(), &input, &key).await;
             called.map_err(|error| internal(&error))
         })
     }

@@ -29,6 +29,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::border::Border;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::fire::AcceptedFires;
@@ -83,12 +84,14 @@ impl Server {
 
         let routes = Arc::new(Routes::default());
         let admission = Arc::new(Admission::new(config.admission));
+        let border = Arc::new(Border::new(Arc::clone(&routes)));
         let guests = Arc::new(SandboxedGuests {
             sandbox: Arc::clone(&sandbox),
             admission: Arc::clone(&admission),
             routes: Arc::clone(&routes),
             registry: registry.clone(),
             clock: Arc::clone(&clock),
+            border: Arc::clone(&border),
         });
         // Connections wait until it serves; the address is known to what is made before.
         let listener = TcpListener::bind(config.listen).await;
@@ -100,7 +103,11 @@ impl Server {
         let runs =
             Runs::new(Arc::clone(&store), blobs, Arc::clone(&clock), Arc::clone(&guests) as _, settings);
 
-        let fires = AcceptedFires { routes: Arc::clone(&routes), runs: Arc::clone(&runs) };
+        let fires = AcceptedFires {
+            routes: Arc::clone(&routes),
+            runs: Arc::clone(&runs),
+            border: Arc::clone(&border),
+        };
         let scheduler = Scheduler::new(Arc::clone(&store), Arc::clone(&clock), Arc::new(fires));
         let outlet = Box::new(Serving { routes: Arc::clone(&routes), schedules: scheduler.schedules() });
         let ceilings =
@@ -132,6 +139,7 @@ impl Server {
             sandbox: Arc::clone(&sandbox),
             runs: Arc::clone(&runs),
             tokens,
+            border,
         });
         let health = Health { admission: Arc::clone(&admission), sandbox: Arc::clone(&sandbox), store: sled };
         let router = Router::new()

@@ -20,6 +20,8 @@ use host_runs::{AcceptError, Accepted, DeliverError, Idempotency, NewRun, Runs};
 use host_sandbox::Sandbox;
 use http::{HeaderValue, Uri, header};
 
+use crate::border::Border;
+
 /// How long `/run` waits for the result if the caller does not say.
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 /// The kind of the message that a run by hand gets.
@@ -32,6 +34,7 @@ pub(crate) struct Stages {
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) runs: Arc<Runs>,
     pub(crate) tokens: Tokens,
+    pub(crate) border: Arc<Border>,
 }
 
 impl host_ingress::Stages for Stages {
@@ -78,6 +81,7 @@ impl Stages {
         }
         let (routed, place) = self.admission.admit(routed).await.map_err(refused)?.split();
         let Target::Endpoint { endpoint, path, .. } = routed.target else { return Err(Refusal::NoRoute) };
+        let gives = connection.package.manifest.endpoints.get(&endpoint).and_then(|it| it.gives.clone());
         let request = InboundRequest {
             endpoint,
             method: inbound.method.clone(),
@@ -94,7 +98,9 @@ impl Stages {
                 .answer
                 .map_or(Reply::Accepted { tenant: routed.tenant, runs: Vec::new() }, Reply::Answer));
         }
+        self.border.emitted(&connection, gives.as_ref(), &received.messages).await?;
         let runs = self.triggered(&connection, received.messages)?;
+        self.border.handed_over(&runs).await.map_err(Refusal::Declined)?;
         let accepted = self.runs.accept(runs, idempotency).await.map_err(not_accepted)?;
         match received.answer {
             Some(answer) => Ok(Reply::Answer(answer)),
@@ -143,8 +149,9 @@ impl Stages {
             input,
         });
         let draft = Draft { kind: MANUAL.to_owned(), subject: None, data };
-        let run = NewRun { workflow, started_by: StartedBy::Manual, draft };
-        let accepted = self.runs.accept(vec![run], idempotency).await.map_err(not_accepted)?;
+        let runs = vec![NewRun { workflow, started_by: StartedBy::Manual, draft }];
+        self.border.handed_over(&runs).await.map_err(Refusal::Declined)?;
+        let accepted = self.runs.accept(runs, idempotency).await.map_err(not_accepted)?;
         self.told(&routed.tenant, accepted.runs, prefer, Some(DEFAULT_WAIT)).await
     }
 

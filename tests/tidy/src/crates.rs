@@ -27,6 +27,7 @@ const CANNOT_KNOW: &[(&str, &[&str])] = &[
     ("host-store", &["wasmtime", "axum", "hyper"]),
     ("host-runs", &["wasmtime", "axum"]),
     ("host-schedules", &["wasmtime", "axum"]),
+    ("host-schemas", &["tokio", "wasmtime", "axum", "hyper", "reqwest", "sled"]),
     ("host-control", &["wasmtime"]),
     ("host-cli", &["wasmtime", "axum", "sled", "host-store", "host-runs", "host-control"]),
     ("registry", &["wasmtime", "axum"]),

@@ -7,12 +7,12 @@ use axum::extract::State;
 use axum::response::Response;
 use host_model::name::SchemaRef;
 use host_model::resource::SchemaSpec;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::resources::{self, Deleted};
 use crate::Control;
 use crate::caller::InTenant;
-use crate::catalog::Done;
+use crate::catalog::{Done, Tenanted};
 use crate::input::{Named, Page, Params};
 use crate::refusal::Refusal;
 
@@ -24,7 +24,7 @@ pub(super) async fn list_schemas(tenant: InTenant, Params(page): Params<Page>) -
     resources::list::<SchemaSpec>(&tenant, &page)
 }
 
-/// A schema as it was written; with `error` if it cannot be used.
+/// A schema as it was written, with `error` if it cannot be used; or a shipped one.
 #[utoipa::path(get, path = "/tenants/{tenant}/schemas/{name}", tag = "schemas",
     params(("tenant" = String, Path), ("name" = String, Path, description = "With its version: `lead@1`")), security(("token" = ["tenant"])),
     responses((status = 200, body = Object)))]
@@ -32,7 +32,16 @@ pub(super) async fn get_schema(
     tenant: InTenant,
     Named(name): Named<SchemaRef>,
 ) -> Result<Json<Value>, Refusal> {
-    resources::get::<SchemaSpec>(&tenant, &name)
+    match host_schemas::shipped(&name) {
+        Some(schema) => Ok(Json(json!({
+            "kind": SchemaSpec::KIND,
+            "name": name.name,
+            "version": name.version,
+            "shipped": true,
+            "schema": schema.document(),
+        }))),
+        None => resources::get::<SchemaSpec>(&tenant, &name),
+    }
 }
 
 /// Writes a schema, over an earlier one of the name.

@@ -11,6 +11,7 @@
 
 mod edit;
 mod resolve;
+mod schemas;
 mod stored;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use host_model::name::{PackageRef, TenantId};
-use host_model::resource::{Connection, TenantSpec};
+use host_model::resource::{Connection, SchemaSpec, TenantSpec};
 use host_routing::Snapshot;
 use host_schedules::Schedule;
 use host_store::{Commit, Require, Store, StoreError, Version};
@@ -182,6 +183,12 @@ impl Catalog {
                 };
                 plan.objections.push(Objection { edit, message });
             }
+            for (name, message) in
+                held.tenants.get(&id).into_iter().flat_map(|before| schemas::changed_in_use(before, &written))
+            {
+                let edit = plan.of.get(&(id.clone(), (SchemaSpec::KIND, name.to_string()))).copied();
+                plan.objections.push(Objection { edit, message });
+            }
             tenants.insert(id, Arc::new(Tenant { written, resolved }));
         }
         if plan.objections.is_empty() {
@@ -226,7 +233,11 @@ impl Catalog {
         let connections: Vec<Connection> = connections.map(|connection| (**connection).clone()).collect();
         let workflows = tenants().flat_map(|tenant| tenant.resolved.workflows.iter().cloned()).collect();
         let schedules = tenants().flat_map(|tenant| tenant.resolved.schedules.iter().cloned()).collect();
-        self.outlet.replace(Snapshot::build(specs, connections, workflows), schedules);
+        let schemas = held.tenants.iter().flat_map(|(id, tenant)| {
+            tenant.resolved.schemas.values().map(|schema| (id.clone(), Arc::clone(schema)))
+        });
+        let routes = Snapshot::build(specs, connections, workflows).with_schemas(schemas);
+        self.outlet.replace(routes, schedules);
         self.held.store(Arc::new(held));
     }
 
@@ -242,7 +253,9 @@ impl Catalog {
             };
             packages.insert(package, found);
         }
-        Ok(resolve(written, &packages, &self.ceilings))
+        let before = self.tenant(&written.spec.name);
+        let schemas = schemas::accept(written, before.as_deref());
+        Ok(resolve(written, &packages, schemas, &self.ceilings))
     }
 
     async fn not_published(&self, package: &PackageRef) -> Result<String, ReadError> {

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use host_model::bounds::Bounds;
 use host_model::manifest::{Direction, Manifest};
-use host_model::name::{ConnectionName, EndpointName, PackageRef, TenantId};
+use host_model::name::{ConnectionName, EndpointName, PackageRef, SchemaRef, TenantId};
 use host_model::resource::{
-    Connection, ConnectionSpec, Package, ScheduleSpec, Trigger, Workflow, WorkflowSpec,
+    Connection, ConnectionSpec, Package, ScheduleSpec, SchemaSpec, Trigger, Workflow, WorkflowSpec,
 };
 use host_model::suggest::nearest;
 use host_schedules::Schedule;
+use host_schemas::Schema;
 
+use super::schemas::{self, Accepted};
 use super::stored::{Tenanted, Written};
 
 /// The most that any call may use: the operator's. Tenants, packages and
@@ -43,6 +45,7 @@ pub(crate) struct Resolved {
     pub(crate) connections: BTreeMap<ConnectionName, Arc<Connection>>,
     pub(crate) workflows: Vec<Workflow>,
     pub(crate) schedules: Vec<Schedule>,
+    pub(crate) schemas: BTreeMap<SchemaRef, Arc<Schema>>,
     pub(crate) errors: BTreeMap<Id, String>,
 }
 
@@ -53,13 +56,24 @@ pub(crate) fn packages_of(written: &Written) -> BTreeSet<PackageRef> {
 }
 
 /// Fits everything that a tenant wrote; what does not fit is left out with its error.
-pub(crate) fn resolve(written: &Written, packages: &Packages, ceilings: &Ceilings) -> Resolved {
+pub(crate) fn resolve(
+    written: &Written,
+    packages: &Packages,
+    accepted: Accepted,
+    ceilings: &Ceilings,
+) -> Resolved {
     let lowered = Ceilings {
         connection: ceilings.connection.lowered_by(&written.spec.bounds),
         workflow: ceilings.workflow.lowered_by(&written.spec.bounds),
     };
     let it = Resolving { written, packages, ceilings: lowered, tenant: written.spec.name.clone() };
     let mut resolved = Resolved::default();
+    for (name, schema) in accepted {
+        match schema {
+            Ok(schema) => drop(resolved.schemas.insert(name, schema)),
+            Err(error) => drop(resolved.errors.insert((SchemaSpec::KIND, name.to_string()), error)),
+        }
+    }
     for (name, connection) in it.each::<ConnectionSpec, _>(&mut resolved.errors, |spec| it.connection(spec)) {
         resolved.connections.insert(name, Arc::new(connection));
     }
@@ -95,6 +109,7 @@ impl Resolving<'_> {
 
     fn connection(&self, spec: ConnectionSpec) -> Result<Connection, String> {
         let package = self.package(&spec.package)?;
+        schemas::known(&package.manifest, &self.written.schemas)?;
         Connection::resolve(self.tenant.clone(), spec, package, &self.ceilings.connection)
             .map_err(|error| error.to_string())
     }
@@ -103,6 +118,7 @@ impl Resolving<'_> {
         let package = self.package(&spec.package)?;
         let workflow = Workflow::resolve(self.tenant.clone(), spec, package, &self.ceilings.workflow)
             .map_err(|error| error.to_string())?;
+        schemas::known(&workflow.package.manifest, &self.written.schemas)?;
         for (role, connection) in &workflow.roles {
             let at = format!("roles: {role}");
             let Some(manifest) = self.manifest_of(&at, connection)? else { continue };
@@ -170,6 +186,6 @@ pub(crate) fn nearest_outbound(manifest: &Manifest, endpoint: &str) -> String {
     hint(nearest(endpoint, outbound.map(|(name, _)| name.as_str())))
 }
 
-fn hint(near: Option<&str>) -> String {
+pub(super) fn hint(near: Option<&str>) -> String {
     near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
 }
