@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use host_model::id::{RunId, TokenId};
-use host_model::name::{ConnectionName, EndpointName, EventName, SecretName, TenantId, WorkflowName};
+use host_model::name::{
+    ConnectionName, EndpointName, EventName, SecretName, TenantId, TopicName, WorkflowName,
+};
 use host_model::run::RunStatus;
 use serde::Serialize;
 
@@ -61,6 +63,15 @@ pub enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Say everything that is wrong with YAML files, and change nothing
+    Check {
+        /// The files, checked together; `-` is the standard input
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Publish to topics
+    #[command(subcommand)]
+    Topics(Topics),
     /// List what there is of a kind, or show one of them as it was applied
     Get {
         /// The kind
@@ -149,6 +160,22 @@ pub enum Kind {
     /// What the data of messages must look like
     #[value(alias = "schemas")]
     Schema,
+}
+
+/// Topics.
+#[derive(Debug, Subcommand)]
+pub enum Topics {
+    /// Give one message to every workflow that subscribes; prints the runs, already durable
+    Publish {
+        /// The topic
+        topic: TopicName,
+        /// The message's data: JSON, `@file`, or `-` for the standard input
+        #[arg(short, long, value_name = "JSON|@FILE|-")]
+        data: Option<String>,
+        /// The same key publishes once, however often it is sent
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
+    },
 }
 
 /// Looking at runs.

@@ -19,6 +19,7 @@ mod schemas;
 mod secrets;
 mod tenants;
 mod tokens;
+mod topics;
 mod whoami;
 mod workflows;
 
@@ -71,6 +72,7 @@ pub fn router(control: Control) -> Router {
         .routes(routes!(repair::terminate_run))
         .routes(routes!(replays::replay_run))
         .routes(routes!(replays::replay_runs))
+        .routes(routes!(topics::publish_to_topic))
         .routes(routes!(secrets::list_secrets))
         .routes(routes!(secrets::put_secret, secrets::delete_secret))
         .routes(routes!(apply::apply))

@@ -10,24 +10,45 @@ mod split;
 
 use std::fmt;
 
-use host_model::resource::Resource;
+use host_model::resource::{Resource, Source, WorkflowSpec};
 use serde::Deserialize;
 
 use self::read::{read, read_kind};
-use self::split::split;
+use self::split::{Part, split};
 
 /// The most bytes of an applied file: a thousand documents of a kilobyte.
 pub(crate) const MAX_FILE: usize = 1 << 20;
 /// The most documents of an applied file: what one atomic commit can hold.
 pub(crate) const MAX_DOCUMENTS: usize = 1_000;
-/// The most mistakes told at once; more would only be scrolled past.
-const MAX_MISTAKES: usize = 20;
+/// The most mistakes told at once: all that a person could want to look at,
+/// and an answer that a terminal holds.
+const MAX_MISTAKES: usize = 100;
 
 /// One document: what it says and where it starts.
 #[derive(Clone, Debug)]
 pub(crate) struct Document {
     pub(crate) line: u64,
     pub(crate) resource: Resource,
+}
+
+/// Which files a text is made of: each one's name and how many lines come
+/// before it. At least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Files(Vec<(String, u64)>);
+
+impl Files {
+    /// One file, or several as whoever put them together says.
+    pub(crate) fn new(whole: &str, mut parts: Vec<(String, u64)>) -> Self {
+        parts.sort_by_key(|(_, before)| *before);
+        parts.insert(0, (whole.to_owned(), 0));
+        Self(parts)
+    }
+
+    /// The file that a line, from 0, stands in, and how many lines of that file come before it.
+    fn of(&self, line: u64) -> (&str, u64) {
+        let part = self.0.iter().rev().find(|(_, before)| *before <= line);
+        part.map_or(("", line), |(name, before)| (name, line - before))
+    }
 }
 
 /// What is wrong with a file, and where.
@@ -52,6 +73,7 @@ impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, Mistake { line, message }) in self.mistakes.iter().take(MAX_MISTAKES).enumerate() {
             let separator = if place == 0 { "" } else { "\n" };
+            let message = message.replace('\n', " "); // a line each, for programs that read them
             match line {
                 Some(line) => write!(f, "{separator}{} line {line}: {message}", self.file)?,
                 None => write!(f, "{separator}{}: {message}", self.file)?,
@@ -76,21 +98,28 @@ enum Kind {
 }
 
 /// Reads every document, or says everything that is wrong with them.
+#[cfg(test)]
 pub(crate) fn parse(text: &str) -> Result<Vec<Document>, Vec<Mistake>> {
+    let (documents, mistakes) = parse_all(text, &Files::new("f.yaml", Vec::new()));
+    if mistakes.is_empty() { Ok(documents) } else { Err(mistakes) }
+}
+
+/// Reads every document that can be read, and says what is wrong with the others.
+pub(crate) fn parse_all(text: &str, files: &Files) -> (Vec<Document>, Vec<Mistake>) {
     let parts = split(text);
     if parts.len() > MAX_DOCUMENTS {
         let message = format!(
             "the file has {} documents, the limit is {MAX_DOCUMENTS}: apply it in parts",
             parts.len()
         );
-        return Err(vec![Mistake { line: None, message }]);
+        return (Vec::new(), vec![Mistake { line: None, message }]);
     }
     let (mut documents, mut mistakes) = (Vec::new(), Vec::new());
     for part in parts {
         let resource = read_kind(&part).and_then(|kind| match kind {
             Kind::Tenant => read(&part).map(Resource::Tenant),
             Kind::Connection => read(&part).map(Resource::Connection),
-            Kind::Workflow => read(&part).map(Resource::Workflow),
+            Kind::Workflow => read(&part).map(|spec| Resource::Workflow(with_source(spec, &part, files))),
             Kind::Schedule => read(&part).map(Resource::Schedule),
             Kind::Schema => read(&part).map(Resource::Schema),
         });
@@ -99,7 +128,18 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Document>, Vec<Mistake>> {
             Err(mistake) => mistakes.push(mistake),
         }
     }
-    if mistakes.is_empty() { Ok(documents) } else { Err(mistakes) }
+    (documents, mistakes)
+}
+
+/// A workflow with steps keeps its text, and where the text stands.
+fn with_source(mut spec: WorkflowSpec, part: &Part<'_>, files: &Files) -> WorkflowSpec {
+    if spec.steps.take().is_some() {
+        let (file, before) = files.of(part.before);
+        let (file, text) = (file.to_owned(), part.text.to_owned());
+        spec.source = Some(Source { text, file, before, checked: None });
+    }
+    spec.answer = None;
+    spec
 }
 
 #[cfg(test)]

@@ -26,10 +26,10 @@ use std::sync::Arc;
 use registry::Registry;
 
 pub use api::router;
-pub use catalog::{Action, Catalog, Ceilings, Done, LoadError, Outlet};
+pub use catalog::{Action, Catalog, Ceilings, Done, LoadError, Outlet, Reader};
 pub use tokens::{Scope, Token, TokenError, TokenText, Tokens};
 
-use crate::ports::{Calls, Events, Repair, Runs, Secrets};
+use crate::ports::{Calls, Events, Repair, Runs, Secrets, Topics};
 
 /// What the API is made of. Cheap to clone.
 #[derive(Clone)]
@@ -48,6 +48,8 @@ pub struct Control {
     pub events: Arc<dyn Events>,
     /// What is done to runs by hand.
     pub repair: Arc<dyn Repair>,
+    /// What is published by hand.
+    pub topics: Arc<dyn Topics>,
     /// The stored secrets.
     pub secrets: Arc<dyn Secrets>,
 }

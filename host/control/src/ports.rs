@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use host_model::effects::BoxFuture;
 use host_model::id::RunId;
-use host_model::name::{EndpointName, SecretName, TenantId, WorkflowName};
+use host_model::name::{EndpointName, SecretName, TenantId, TopicName, WorkflowName};
 use host_model::outcome::Finished;
 use host_model::resource::{Connection, Package};
 use host_model::run::{Run, RunStatus, Step};
@@ -130,6 +130,20 @@ pub trait Events: Send + Sync + 'static {
         event: &'a str,
         data: String,
     ) -> BoxFuture<'a, Result<(), EventError>>;
+}
+
+/// Topics, to which people and programs publish by hand.
+pub trait Topics: Send + Sync + 'static {
+    /// Gives one JSON text to every workflow that subscribes; the runs are
+    /// durable when this returns, none if there is no subscriber or every
+    /// filter refuses. Again with the same key gives the same runs.
+    fn publish<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        topic: &'a TopicName,
+        data: String,
+        key: Option<String>,
+    ) -> BoxFuture<'a, Result<Vec<RunId>, PortError>>;
 }
 
 /// Stored secrets: written and named, never read back.

@@ -156,7 +156,8 @@ impl From<EditError> for Refusal {
             }
             EditError::Absent => Self::Absent,
             EditError::Contended => Self::Wrong(StatusCode::CONFLICT, "contended", error.to_string()),
-            EditError::Store(_) | EditError::Registry(_) => Self::Internal(error.into()),
+            EditError::Port(error) => error.into(),
+            EditError::Blob(_) | EditError::Store(_) | EditError::Registry(_) => Self::Internal(error.into()),
         }
     }
 }

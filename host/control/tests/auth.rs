@@ -51,6 +51,7 @@ fn value(name: &str, path: &str) -> &'static str {
         ("/connections/", "crm"),
         ("/workflows/", "intake"),
         ("/schedules/", "nightly"),
+        ("/topics/", "leads"),
         ("/schemas/", "note@1"),
         ("/secrets/", "crm-key"),
         ("/runs/", RUN),

@@ -112,8 +112,7 @@ async fn a_schema_that_is_not_accepted_says_why() {
         let said = world.apply(&yaml, "tenant=acme").await.refused(422, "invalid");
         assert!(said.contains(" line 1: schema `odd@1`: ") && said.contains(want), "{said}");
     }
-    let said =
-        world.apply("kind: schema\nname: odd\nverison: 1\nschema: {}\n", "tenant=acme").await;
+    let said = world.apply("kind: schema\nname: odd\nverison: 1\nschema: {}\n", "tenant=acme").await;
     let said = said.refused(422, "invalid");
     assert!(
         said.contains(" line 3: unknown key `verison`") && said.contains("did you mean `version`"),

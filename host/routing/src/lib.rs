@@ -20,4 +20,4 @@ mod tests;
 
 pub use routed::{NoRoute, Routed, Target};
 pub use routes::Routes;
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, Wanted};

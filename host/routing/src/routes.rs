@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use host_model::name::{ConnectionName, SchemaRef, TenantId, WorkflowName};
+use host_model::name::{ConnectionName, SchemaRef, TenantId, TopicName, WorkflowName};
 use host_model::resource::{Connection, TenantSpec, Workflow};
 use host_schemas::Schema;
 
-use crate::{NoRoute, Routed, Snapshot};
+use crate::{NoRoute, Routed, Snapshot, Wanted};
 
 /// The live routes. Look-ups take no lock, so a change never delays a request.
 #[derive(Debug, Default)]
@@ -34,18 +34,20 @@ impl Routes {
     }
 
     /// The workflows that a message of this kind, emitted by this connection,
-    /// starts: each once, in order of their names.
-    pub fn workflows_for<'k>(
+    /// may start: each once, in order of their names.
+    pub fn workflows_for(
         &self,
         tenant: &TenantId,
         connection: &ConnectionName,
-        message_kind: &'k str,
-    ) -> impl Iterator<Item = Arc<Workflow>> + Send + use<'k> {
-        let list = self.now.load().triggered(tenant, connection).map(Arc::clone).unwrap_or_default();
-        (0..list.len()).filter_map(move |place| {
-            let triggered = list.get(place)?;
-            triggered.by(message_kind).then(|| Arc::clone(&triggered.workflow))
-        })
+        message_kind: &str,
+    ) -> Vec<Wanted> {
+        self.now.load().wanted_by(tenant, connection, message_kind)
+    }
+
+    /// The workflows that a message to this topic may start: each once, in
+    /// order of their names.
+    pub fn subscribers(&self, tenant: &TenantId, topic: &TopicName) -> Vec<Wanted> {
+        self.now.load().subscribers(tenant, topic)
     }
 
     /// A tenant.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use host_model::manifest::{Direction, World};
-use host_model::name::{ConnectionName, EndpointName, SchemaRef, TenantId, WorkflowName};
+use host_model::name::{ConnectionName, EndpointName, SchemaRef, TenantId, TopicName, WorkflowName};
 use host_model::resource::{Connection, TenantSpec, Trigger, Workflow};
 use host_schemas::Schema;
 
@@ -23,8 +23,8 @@ struct Tenant {
     workflows: HashMap<WorkflowName, Arc<Workflow>>,
     /// Its own; the shipped ones are everybody's.
     schemas: HashMap<SchemaRef, Arc<Schema>>,
-    /// By the connection that emits. Shared, so that a look-up can outlive the snapshot.
-    triggered: HashMap<ConnectionName, Arc<[Triggered]>>,
+    /// By what the message comes from.
+    triggered: HashMap<Origin, Vec<Wanted>>,
 }
 
 #[derive(Debug)]
@@ -34,19 +34,39 @@ struct Reachable {
     only: Option<EndpointName>,
 }
 
-/// A workflow that a connection's messages start. It is here once, however
-/// many of its triggers match, so that one message starts it once.
-#[derive(Debug)]
-pub(crate) struct Triggered {
-    pub(crate) workflow: Arc<Workflow>,
-    /// `None`: messages of any kind.
-    kinds: Vec<Option<String>>,
+/// A workflow that a message may start. It is here once, however many of its
+/// triggers match, so that one message starts it once.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The workflow.
+    pub workflow: Arc<Workflow>,
+    /// Places in its list of triggers.
+    places: Vec<usize>,
 }
 
-impl Triggered {
-    pub(crate) fn by(&self, kind: &str) -> bool {
-        self.kinds.iter().any(|wanted| wanted.as_deref().is_none_or(|wanted| wanted == kind))
+impl Wanted {
+    /// The triggers that match, in the order that they are written in.
+    pub fn triggers(&self) -> impl Iterator<Item = &Trigger> {
+        self.places.iter().filter_map(|place| self.workflow.triggers.get(*place))
     }
+
+    /// Of these triggers, those that take messages of this kind; `None` if none does.
+    fn of_kind(&self, kind: &str) -> Option<Self> {
+        let takes = |place: &&usize| match self.workflow.triggers.get(**place) {
+            Some(Trigger::Webhook { message, .. }) => message.as_deref().is_none_or(|wanted| wanted == kind),
+            Some(Trigger::Topic { .. }) => true,
+            None => false,
+        };
+        let places: Vec<usize> = self.places.iter().filter(takes).copied().collect();
+        (!places.is_empty()).then(|| Self { workflow: Arc::clone(&self.workflow), places })
+    }
+}
+
+/// What messages come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Origin {
+    Connection(ConnectionName),
+    Topic(TopicName),
 }
 
 impl Snapshot {
@@ -128,12 +148,23 @@ impl Snapshot {
         host_schemas::shipped(name).or_else(|| self.tenants.get(tenant)?.schemas.get(name))
     }
 
-    pub(crate) fn triggered(
+    pub(crate) fn wanted_by(
         &self,
         tenant: &TenantId,
         connection: &ConnectionName,
-    ) -> Option<&Arc<[Triggered]>> {
-        self.tenants.get(tenant)?.triggered.get(connection)
+        kind: &str,
+    ) -> Vec<Wanted> {
+        let triggered = self.triggered(tenant, &Origin::Connection(connection.clone()));
+        triggered.iter().filter_map(|wanted| wanted.of_kind(kind)).collect()
+    }
+
+    pub(crate) fn subscribers(&self, tenant: &TenantId, topic: &TopicName) -> Vec<Wanted> {
+        self.triggered(tenant, &Origin::Topic(topic.clone())).to_vec()
+    }
+
+    fn triggered(&self, tenant: &TenantId, origin: &Origin) -> &[Wanted] {
+        let triggered = self.tenants.get(tenant).and_then(|tenant| tenant.triggered.get(origin));
+        triggered.map(Vec::as_slice).unwrap_or_default()
     }
 }
 
@@ -156,19 +187,21 @@ impl Tenant {
         let mut workflows: Vec<_> = self.workflows.values().collect();
         // The order that runs are started and listed in; a map has none.
         workflows.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut arranged: HashMap<ConnectionName, Vec<Triggered>> = HashMap::new();
+        let mut arranged: HashMap<Origin, Vec<Wanted>> = HashMap::new();
         for workflow in workflows {
-            for Trigger::Webhook { connection, message } in &workflow.triggers {
-                let list = arranged.entry(connection.clone()).or_default();
+            for (place, trigger) in workflow.triggers.iter().enumerate() {
+                let origin = match trigger {
+                    Trigger::Webhook { connection, .. } => Origin::Connection(connection.clone()),
+                    Trigger::Topic { name, .. } => Origin::Topic(name.clone()),
+                };
+                let list = arranged.entry(origin).or_default();
                 match list.last_mut().filter(|last| Arc::ptr_eq(&last.workflow, workflow)) {
-                    Some(last) => last.kinds.push(message.clone()),
-                    None => {
-                        list.push(Triggered { workflow: Arc::clone(workflow), kinds: vec![message.clone()] })
-                    }
+                    Some(last) => last.places.push(place),
+                    None => list.push(Wanted { workflow: Arc::clone(workflow), places: vec![place] }),
                 }
             }
         }
-        self.triggered = arranged.into_iter().map(|(name, list)| (name, list.into())).collect();
+        self.triggered = arranged;
     }
 }
 

@@ -8,7 +8,7 @@ use host_model::manifest::Manifest;
 use host_model::resource::{Connection, Package, TenantSpec, Workflow};
 use serde_json::{Value, json};
 
-use crate::{NoRoute, Routes, Snapshot, Target};
+use crate::{NoRoute, Routes, Snapshot, Target, Wanted};
 
 const TWO_DOORS: &str = r#"
 name = "example/shop"
@@ -152,7 +152,8 @@ fn a_message_starts_each_workflow_once_in_order_of_names() {
     let started = |tenant: &str, connection: &str, kind: &str| -> Vec<String> {
         routes
             .workflows_for(&tenant.parse().unwrap(), &connection.parse().unwrap(), kind)
-            .map(|workflow| format!("{}/{}", workflow.tenant, workflow.name))
+            .into_iter()
+            .map(|wanted| format!("{}/{}", wanted.workflow.tenant, wanted.workflow.name))
             .collect()
     };
     assert_eq!(started("acme", "form", "lead"), ["acme/leads", "acme/z-all"]);
@@ -160,6 +161,37 @@ fn a_message_starts_each_workflow_once_in_order_of_names() {
     assert_eq!(started("acme", "shop", "lead"), ["acme/leads"]);
     assert!(started("acme", "hello", "lead").is_empty());
     assert!(started("nobody", "form", "lead").is_empty());
+}
+
+#[test]
+fn a_message_meets_only_the_triggers_that_take_it_and_a_topic_its_own_tenants_subscribers() {
+    let routes = Routes::default();
+    let triggers = json!([
+        { "webhook": { "connection": "form", "message": "order", "when": "a" } },
+        { "webhook": { "connection": "form", "message": "lead", "when": "b" } },
+        { "topic": { "name": "leads", "when": "c" } },
+        { "webhook": { "connection": "form", "when": "d" } },
+    ]);
+    routes.replace(Snapshot::build(
+        vec![tenant("acme", None), tenant("bolt", None)],
+        vec![connection("acme", "form", ONE_DOOR)],
+        vec![
+            workflow("acme", "leads", triggers),
+            workflow("bolt", "theirs", json!([{ "topic": { "name": "leads" } }])),
+        ],
+    ));
+    let told = |wanted: Vec<Wanted>| -> Vec<(String, Vec<String>)> {
+        let when = |wanted: &Wanted| {
+            wanted.triggers().map(|trigger| trigger.when().unwrap_or_default().to_owned()).collect()
+        };
+        wanted.iter().map(|wanted| (wanted.workflow.name.to_string(), when(wanted))).collect()
+    };
+    let (acme, form) = ("acme".parse().unwrap(), "form".parse().unwrap());
+    let both = vec![("leads".to_owned(), vec!["b".to_owned(), "d".to_owned()])];
+    assert_eq!(told(routes.workflows_for(&acme, &form, "lead")), both);
+    let one = vec![("leads".to_owned(), vec!["c".to_owned()])];
+    assert_eq!(told(routes.subscribers(&acme, &"leads".parse().unwrap())), one);
+    assert!(routes.subscribers(&acme, &"orders".parse().unwrap()).is_empty());
 }
 
 #[test]

@@ -11,9 +11,11 @@ use host_model::name::TenantId;
 use host_model::outcome::Usage;
 use host_model::resource::Workflow;
 use host_model::run::{RunStatus, StartedBy};
+use host_store::port::MAX_COMMIT;
 use host_store::{Commit, StoreError};
 
 use crate::idempotency::{Idempotency, MAX_KEY, Seen, until};
+use crate::once::{self, Once, Turn};
 use crate::places::Place;
 use crate::record::{Envelope, Given, Payload, Record, bounds_to_spec, wiring_of};
 use crate::shelf::as_json;
@@ -35,12 +37,15 @@ pub struct NewRun {
     pub started_by: StartedBy,
     /// The message that it runs for.
     pub draft: Draft,
+    /// Makes no run if there was one for the same within the window.
+    pub once: Option<Once>,
 }
 
 /// Runs that are durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// Their ids, in the order of what was given.
+    /// Their ids, in the order of what was given; for one that was there
+    /// already ([`NewRun::once`]), the id of the earlier run.
     pub runs: Vec<RunId>,
     /// They were accepted before, under the same idempotency key.
     pub repeated: bool,
@@ -60,7 +65,7 @@ pub enum AcceptError {
         source: BadDraft,
     },
     /// Too many at once. Nothing was accepted.
-    #[error("{count} runs at once, the most is {MAX_RUNS}; send fewer messages at a time")]
+    #[error("{count} runs at once, the most is {MAX_RUNS}, fewer if they are deduplicated; send fewer messages at a time")]
     TooMany {
         /// How many.
         count: usize,
@@ -140,7 +145,7 @@ impl Runs {
         self.lease.hold().await.map_err(AcceptError::Store)?;
         let now = self.clock.now();
         check(&runs, idempotency.as_ref())?;
-        let mut made = None;
+        let mut made: Option<(Vec<Turn>, Made)> = None;
         let mut before = None;
         for _ in 0..TRIES {
             let mut there = None;
@@ -151,23 +156,35 @@ impl Runs {
                     Seen::Never(version) => there = version,
                 }
             }
-            // The key is as it was when the commit was refused, so that was not the reason.
-            if before.replace(there) == Some(there) {
+            let turns = self.turns(&runs, now).await.map_err(AcceptError::Store)?;
+            // The keys are as they were when the commit was refused, so they were not the reason.
+            let seen = (there, turns.clone());
+            if before.replace(seen.clone()) == Some(seen) {
                 return Err(AcceptError::Conflict);
             }
-            let Made { runs, commit } = match &made {
-                Some(made) => made,
-                None => made.insert(self.make(&runs, &also, now).await.map_err(AcceptError::Store)?),
+            let Made { runs: ready, commit } = match made.take().filter(|(same, _)| *same == turns) {
+                Some((_, ready)) => &made.insert((turns.clone(), ready)).1,
+                None => {
+                    let wanted = runs.iter().zip(&turns);
+                    let wanted = wanted.filter(|(_, turn)| matches!(turn, Turn::Made | Turn::First(..)));
+                    let wanted: Vec<_> = wanted.map(|(run, _)| run).collect();
+                    let ready = self.make(&wanted, &also, now).await.map_err(AcceptError::Store)?;
+                    &made.insert((turns.clone(), ready)).1
+                }
             };
-            let ids: Vec<_> = runs.iter().map(|(_, run)| *run).collect();
-            let mut commit = commit.clone();
+            let ids = once::ids_of(&turns, ready.iter().map(|(_, run)| *run));
+            let unwritable =
+                |error: serde_json::Error| AcceptError::Store(StoreError::Engine(error.to_string().into()));
+            let mut commit =
+                once::remember(commit.clone(), &runs, &turns, &ids, now).map_err(unwritable)?;
             if let Some(key) = &idempotency {
                 let until = until(now, self.settings.keep_keys);
-                commit = key
-                    .remember(commit, there, &ids, until)
-                    .map_err(|error| AcceptError::Store(StoreError::Engine(error.to_string().into())))?;
+                commit = key.remember(commit, there, &ids, until).map_err(unwritable)?;
             }
-            match self.commit(runs, commit).await {
+            if commit.require.len() + commit.put.len() + commit.delete.len() > MAX_COMMIT {
+                return Err(AcceptError::TooMany { count: runs.len() });
+            }
+            match self.commit(ready, commit).await {
                 Ok(()) => return Ok(Accepted { runs: ids, repeated: false }),
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(AcceptError::Store(error)),
@@ -230,7 +247,7 @@ impl Runs {
         self.commit(&[(tenant, id)], commit).await.map_err(AcceptError::Store)
     }
 
-    async fn make(&self, runs: &[NewRun], also: &Commit, now: Timestamp) -> Result<Made, StoreError> {
+    async fn make(&self, runs: &[&NewRun], also: &Commit, now: Timestamp) -> Result<Made, StoreError> {
         let mut made = Made { runs: Vec::with_capacity(runs.len()), commit: also.clone() };
         for new in runs {
             let id = RunId::new(now, random());
@@ -249,7 +266,7 @@ impl Runs {
         depth: u8,
         now: Timestamp,
     ) -> Result<Commit, StoreError> {
-        let NewRun { workflow, started_by, draft } = new;
+        let NewRun { workflow, started_by, draft, .. } = new;
         let tenant = &workflow.tenant;
         let mut given = Given {
             data: Payload::Here(draft.data.clone()),

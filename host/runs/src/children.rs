@@ -17,6 +17,7 @@ use crate::accept::{AcceptError, NewRun};
 use crate::attend::What;
 use crate::journal::Core;
 use crate::ledger::Halt;
+use crate::once::{self, Turn};
 use crate::perform::{Order, only};
 use crate::record::Did;
 use crate::tail::Also;
@@ -97,8 +98,13 @@ impl Core {
         let Some(found) = self.guests.workflow(&self.tenant, workflow) else {
             return Ok(Err(CallError::NotFound(format!("there is no workflow `{workflow}`"))));
         };
+        let fits = self.guests.fits(&self.tenant, &found.package.package, &input).await;
+        if let Err(why) = fits.map_err(|error| failed(&error))? {
+            let why = format!("what workflow `{workflow}` takes: {why}");
+            return Ok(Err(CallError::InvalidInput(why)));
+        }
         let draft = Draft { kind: CALLED.to_owned(), subject: None, data: input };
-        let new = NewRun { workflow: found, started_by: StartedBy::Run(self.run), draft };
+        let new = NewRun { workflow: found, started_by: StartedBy::Run(self.run), draft, once: None };
         match self.runs()?.accept_named(id, new, self.depth + 1).await {
             // If it conflicts, it is there.
             Ok(()) | Err(AcceptError::Conflict | AcceptError::Store(StoreError::Conflict)) => Ok(Ok(())),
@@ -116,12 +122,18 @@ impl Core {
         topic: TopicName,
         data: String,
     ) -> Result<(), Halt> {
-        let subscribers = self.guests.subscribers(&self.tenant, &topic);
+        let failed = |why: &dyn std::fmt::Display| Halt::Broken(format!("cannot publish to `{topic}`: {why}"));
+        let found = self.guests.subscribers(&self.tenant, &topic, &data).await;
+        let (subscribers, unfit) = match found.map_err(|error| failed(&error))? {
+            Ok(subscribers) => (subscribers, None),
+            Err(why) => (Vec::new(), Some(CallError::InvalidInput(why))),
+        };
         let refused = match self.too_deep() {
             None if subscribers.len() > MAX_SUBSCRIBERS => Some(CallError::Permanent(format!(
                 "{} workflows subscribe to `{topic}`, the most is {MAX_SUBSCRIBERS}",
                 subscribers.len()
             ))),
+            None => unfit,
             refused => refused,
         };
         if let Some(error) = refused {
@@ -130,22 +142,27 @@ impl Core {
         }
         let runs = self.runs()?;
         let now = self.clock.now();
+        let turns = runs.turns(&subscribers, now).await.map_err(|error| failed(&error))?;
         let (mut commit, mut starts) = (Commit::default(), Vec::new());
-        for workflow in subscribers {
-            let id = id_of(self.run, order.number, &workflow.name, now);
-            let draft = Draft { kind: topic.to_string(), subject: None, data: data.clone() };
-            let new = NewRun { workflow, started_by: StartedBy::Topic(topic.clone()), draft };
+        for (new, turn) in subscribers.iter().zip(&turns) {
+            if !matches!(turn, Turn::Made | Turn::First(..)) {
+                continue; // the trigger takes it for the same as an earlier one
+            }
+            let id = id_of(self.run, order.number, &new.workflow.name, now);
             commit = runs
-                .with_run(commit, id, &new, self.depth + 1, now)
+                .with_run(commit, id, new, self.depth + 1, now)
                 .await
-                .map_err(|error| Halt::Broken(format!("cannot publish to `{topic}`: {error}")))?;
-            commit = commit.absent(keys::record(&self.tenant, id));
+                .map_err(|error| failed(&error))?
+                .absent(keys::record(&self.tenant, id));
             starts.push(id);
         }
+        let all = once::ids_of(&turns, starts.iter().copied());
+        commit =
+            once::remember(commit, &subscribers, &turns, &all, now).map_err(|error| failed(&error))?;
         if let Did::Publish { runs, .. } = &mut order.asked.did {
-            runs.clone_from(&starts);
+            runs.clone_from(&all);
         }
-        let count = Outcome::Answered(starts.len().to_string());
+        let count = Outcome::Answered(all.len().to_string());
         self.done(order, only(count), Also { commit, starts, ..Also::default() });
         self.flush().await // the subscribers' runs are somebody else's business: at once
     }

@@ -12,6 +12,8 @@ use host_model::outcome::Finished;
 use host_model::resource::Workflow;
 use host_model::run::Run;
 
+use crate::accept::NewRun;
+
 /// The host itself failed: nothing is known of the guest. Tried again, never recorded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the host could not make the call: {0}")]
@@ -55,9 +57,25 @@ pub trait Guests: Send + Sync + 'static {
     /// Calls an endpoint once.
     fn call_endpoint(&self, call: EndpointCall) -> BoxFuture<'_, Result<Finished<String>, HostFailure>>;
 
+    /// Whether the data of a message is what a workflow's package takes; if
+    /// not, why.
+    fn fits<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        package: &'a PackageRef,
+        data: &'a str,
+    ) -> BoxFuture<'a, Result<Result<(), String>, HostFailure>>;
+
     /// The tenant's workflow of this name, as it is now.
     fn workflow(&self, tenant: &TenantId, name: &WorkflowName) -> Option<Arc<Workflow>>;
 
-    /// The tenant's workflows that subscribe to this topic now.
-    fn subscribers(&self, tenant: &TenantId, topic: &TopicName) -> Vec<Arc<Workflow>>;
+    /// The runs that a message to a topic starts, one for each workflow that
+    /// subscribes and whose filter it passes. The text is why the message
+    /// cannot be published: an expression of a trigger failed on it.
+    fn subscribers<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        topic: &'a TopicName,
+        data: &'a str,
+    ) -> BoxFuture<'a, Result<Result<Vec<NewRun>, String>, HostFailure>>;
 }

@@ -26,6 +26,7 @@ mod intents;
 mod journal;
 mod keys;
 mod ledger;
+mod once;
 mod park;
 mod perform;
 mod places;
@@ -52,6 +53,7 @@ pub use self::backlog::RecoverError;
 pub use self::events::{DeliverError, MAX_EVENTS};
 pub use self::guests::{EndpointCall, Guests, HostFailure};
 pub use self::idempotency::{Idempotency, MAX_KEY};
+pub use self::once::Once;
 pub use self::query::{Filter, ReadError, RunPage, StepPage};
 pub use self::settings::{Backoff, Settings};
 

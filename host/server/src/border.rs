@@ -33,7 +33,7 @@ impl Border {
     pub(crate) async fn call(
         &self,
         sandbox: &Sandbox,
-        connection: &Connection,
+        connection: &Arc<Connection>,
         endpoint: &str,
         input: &str,
         key: &str,
@@ -78,19 +78,17 @@ impl Border {
         Ok(())
     }
 
-    /// What runs are started with.
-    pub(crate) async fn handed_over(&self, runs: &[NewRun]) -> Result<(), CallError> {
-        for NewRun { workflow, draft, .. } in runs {
-            let takes = workflow.package.manifest.takes.as_ref();
-            self.fits(&workflow.tenant, takes, &draft.data).await.map_err(|why| {
-                CallError::InvalidInput(format!("what workflow `{}` takes: {why}", workflow.name))
-            })?;
-        }
-        Ok(())
+    /// What a run is started with.
+    pub(crate) async fn handed_over(&self, run: &NewRun) -> Result<(), CallError> {
+        let NewRun { workflow, draft, .. } = run;
+        let takes = workflow.package.manifest.takes.as_ref();
+        self.fits(&workflow.tenant, takes, &draft.data)
+            .await
+            .map_err(|why| CallError::InvalidInput(format!("what workflow `{}` takes: {why}", workflow.name)))
     }
 
     /// Whether a text fits the schema that is declared for it, if one is.
-    async fn fits(&self, tenant: &TenantId, name: Option<&SchemaRef>, text: &str) -> Result<(), String> {
+    pub(crate) async fn fits(&self, tenant: &TenantId, name: Option<&SchemaRef>, text: &str) -> Result<(), String> {
         let Some(name) = name else { return Ok(()) };
         let schema = self
             .routes

@@ -42,6 +42,7 @@ impl Fire for AcceptedFires {
                 workflow,
                 started_by: StartedBy::Schedule(schedule.name.clone()),
                 draft: Draft { kind: KIND.to_owned(), subject: Some(instant(scheduled)), data },
+                once: None,
             };
             let idempotency = Idempotency {
                 tenant: schedule.tenant.clone(),
@@ -49,9 +50,8 @@ impl Fire for AcceptedFires {
                 key: fire.hex(),
                 input: fire,
             };
-            let runs = vec![run];
-            self.border.handed_over(&runs).await.map_err(|error| FireError::Refused(error.to_string()))?;
-            match self.runs.accept_with(runs, Some(idempotency), commit_with).await {
+            self.border.handed_over(&run).await.map_err(|error| FireError::Refused(error.to_string()))?;
+            match self.runs.accept_with(vec![run], Some(idempotency), commit_with).await {
                 Ok(accepted) if accepted.repeated => Ok(Fired::Already),
                 Ok(_) => Ok(Fired::Accepted),
                 Err(AcceptError::Conflict) => Err(FireError::Conflict),

@@ -17,12 +17,14 @@ use host_model::outcome::{CallError, Finished, Outcome, Usage};
 use host_model::resource::{Connection, Package, Workflow};
 use host_model::run::Run;
 use host_routing::Routes;
-use host_runs::{EndpointCall, Guests, HostFailure};
+use host_runs::{EndpointCall, Guests, HostFailure, NewRun};
 use host_sandbox::compile::CompileError;
 use host_sandbox::{CallFailed, PrepareError, Sandbox};
 use registry::Registry;
+use tokio::sync::OnceCell;
 
 use crate::border::Border;
+use crate::triggers::TriggerError;
 
 /// What runs and control need to call guests.
 pub(crate) struct SandboxedGuests {
@@ -32,6 +34,8 @@ pub(crate) struct SandboxedGuests {
     pub(crate) registry: Registry,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) border: Arc<Border>,
+    /// The guest that evaluates the triggers' expressions, once it was needed.
+    pub(crate) evaluator: OnceCell<Package>,
 }
 
 impl Guests for SandboxedGuests {
@@ -65,12 +69,21 @@ impl Guests for SandboxedGuests {
         })
     }
 
-    fn workflow(&self, tenant: &TenantId, name: &WorkflowName) -> Option<Arc<Workflow>> {
-        self.routes.workflow(tenant, name)
+    fn fits<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        package: &'a PackageRef,
+        data: &'a str,
+    ) -> BoxFuture<'a, Result<Result<(), String>, HostFailure>> {
+        Box::pin(async move {
+            let package = self.registry.get(package).await.map_err(|error| HostFailure(error.to_string()))?;
+            let takes = package.as_ref().and_then(|package| package.manifest.takes.as_ref());
+            Ok(self.border.fits(tenant, takes, data).await)
+        })
     }
 
-    fn subscribers(&self, _: &TenantId, _: &TopicName) -> Vec<Arc<Workflow>> {
-        Vec::new() // no trigger of a workflow names a topic yet
+    fn workflow(&self, tenant: &TenantId, name: &WorkflowName) -> Option<Arc<Workflow>> {
+        self.routes.workflow(tenant, name)
     }
 
     /// A step runs under its run's place: asking for another could wait for itself.
@@ -89,13 +102,33 @@ impl Guests for SandboxedGuests {
             called.map_err(|error| HostFailure(error.to_string()))
         })
     }
+
+    /// As a call, within the run's place.
+    fn subscribers<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        topic: &'a TopicName,
+        data: &'a str,
+    ) -> BoxFuture<'a, Result<Result<Vec<NewRun>, String>, HostFailure>> {
+        Box::pin(async move {
+            match self.to_topic(tenant, topic, data.to_owned()).await {
+                Ok(runs) => Ok(Ok(runs)),
+                Err(TriggerError::Message(why)) => Ok(Err(why)),
+                Err(TriggerError::Host(why)) => Err(HostFailure(why)),
+            }
+        })
+    }
 }
 
 impl SandboxedGuests {
     /// The API's calls take the same places as webhooks.
     async fn admit(&self, connection: &Connection) -> Result<Place, PortError> {
-        let concurrency = self.routes.tenant(&connection.tenant).and_then(|tenant| tenant.concurrency);
-        self.admission.call(&connection.tenant, concurrency).await.map_err(|refused| match refused {
+        self.admit_tenant(&connection.tenant).await
+    }
+
+    pub(crate) async fn admit_tenant(&self, tenant: &TenantId) -> Result<Place, PortError> {
+        let concurrency = self.routes.tenant(tenant).and_then(|tenant| tenant.concurrency);
+        self.admission.call(tenant, concurrency).await.map_err(|refused| match refused {
             Refused::Busy { retry_after } => PortError::Busy(retry_after),
             Refused::Draining => PortError::Refused(refused.to_string()),
         })

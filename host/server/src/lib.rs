@@ -20,6 +20,7 @@ mod ports;
 mod repair;
 mod server;
 mod stages;
+mod triggers;
 
 pub use args::{Args, Command};
 pub use clock::SystemClock;

@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use host_control::ports::{
     EventError, Events, PortError, RunPage, RunQuery, RunStory, Runs as RunsPort, Secrets as SecretsPort,
+    Topics as TopicsPort,
 };
 use host_egress::{Vault, VaultError};
+use host_model::digest::Digest;
 use host_model::effects::BoxFuture;
 use host_model::id::RunId;
-use host_model::name::{SecretName, TenantId};
-use host_runs::{DeliverError, Filter, Runs};
+use host_model::name::{SecretName, TenantId, TopicName};
+use host_runs::{AcceptError, DeliverError, Filter, Idempotency, Runs};
 use secrecy::SecretString;
+
+use crate::guests::SandboxedGuests;
 
 /// The most steps that one answer of the API shows, beyond the first page.
 const MAX_SHOWN: usize = 1_000;
@@ -75,6 +79,52 @@ impl Events for RunsView {
                 }
             })
         })
+    }
+}
+
+/// Topics, to which the API publishes.
+pub(crate) struct Published {
+    pub(crate) guests: Arc<SandboxedGuests>,
+    pub(crate) runs: Arc<Runs>,
+}
+
+impl TopicsPort for Published {
+    fn publish<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        topic: &'a TopicName,
+        data: String,
+        key: Option<String>,
+    ) -> BoxFuture<'a, Result<Vec<RunId>, PortError>> {
+        Box::pin(async move {
+            let input = Digest::of(data.as_bytes());
+            let idempotency = key.map(|key| Idempotency {
+                tenant: tenant.clone(),
+                scope: format!("topics/{topic}"),
+                key,
+                input,
+            });
+            if let Some(idempotency) = &idempotency
+                && let Some(accepted) = self.runs.earlier(idempotency).await.map_err(not_accepted)?
+            {
+                return Ok(accepted.runs);
+            }
+            let place = self.guests.admit_tenant(tenant).await?;
+            let runs = self.guests.to_topic(tenant, topic, data).await?;
+            drop(place);
+            let accepted = self.runs.accept(runs, idempotency).await.map_err(not_accepted)?;
+            Ok(accepted.runs)
+        })
+    }
+}
+
+fn not_accepted(error: AcceptError) -> PortError {
+    match error {
+        AcceptError::Conflict | AcceptError::Store(_) | AcceptError::Interrupted => internal(error),
+        other => {
+            let cause = std::error::Error::source(&other).map(|cause| format!(": {cause}"));
+            PortError::Refused(format!("{other}{}", cause.unwrap_or_default()))
+        }
     }
 }
 

@@ -76,6 +76,7 @@ fn not_made(error: ReplayError) -> RepairError {
         ReplayError::PackageGone { .. } => clash("package-gone"),
         ReplayError::NoFailedStep { .. } | ReplayError::NoSuchStep { .. } => wrong("no-such-step"),
         ReplayError::Input(why) => RepairError::Wrong("invalid-input", format!("{error}: {why}")),
+        ReplayError::Unfit(_) => wrong("invalid-input"),
         ReplayError::RequestLength(_) | ReplayError::RequestReused => wrong("bad-request-id"),
         ReplayError::Stopping => PortError::Busy(std::time::Duration::from_secs(5)).into(),
         ReplayError::Package(_) | ReplayError::Store(_) | ReplayError::Interrupted => internal(&error),

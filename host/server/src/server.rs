@@ -12,7 +12,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use host_admission::Admission;
 use host_capabilities::Capabilities;
-use host_control::{Catalog, Ceilings, Control, Outlet, Tokens};
+use host_control::{Catalog, Ceilings, Control, Outlet, Reader, Tokens};
 use host_egress::{Egress, EgressConfig, MasterKey, Vault};
 use host_ingress::Drained;
 use host_model::bounds::Bounds;
@@ -92,6 +92,7 @@ impl Server {
             registry: registry.clone(),
             clock: Arc::clone(&clock),
             border: Arc::clone(&border),
+            evaluator: tokio::sync::OnceCell::new(),
         });
         // Connections wait until it serves; the address is known to what is made before.
         let listener = TcpListener::bind(config.listen).await;
@@ -100,8 +101,13 @@ impl Server {
         let address = listener.local_addr()?;
         let public_url = config.public_url.unwrap_or_else(|| format!("http://{address}"));
         let settings = host_runs::Settings { public_url: public_url.into(), ..config.runs };
-        let runs =
-            Runs::new(Arc::clone(&store), blobs, Arc::clone(&clock), Arc::clone(&guests) as _, settings);
+        let runs = Runs::new(
+            Arc::clone(&store),
+            blobs.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&guests) as _,
+            settings,
+        );
 
         let fires = AcceptedFires {
             routes: Arc::clone(&routes),
@@ -112,7 +118,9 @@ impl Server {
         let outlet = Box::new(Serving { routes: Arc::clone(&routes), schedules: scheduler.schedules() });
         let ceilings =
             Ceilings { connection: config.bounds.clone(), workflow: workflow_bounds(&config.bounds) };
-        let catalog = Catalog::open(Arc::clone(&store), registry.clone(), ceilings, outlet).await?;
+        let reader =
+            Reader { calls: Arc::clone(&guests) as _, registry: registry.clone(), blobs: blobs.clone() };
+        let catalog = Catalog::open(Arc::clone(&store), registry.clone(), ceilings, outlet, reader).await?;
 
         runs.recover().await?;
         let (stop_background, background) = (CancellationToken::new(), TaskTracker::new());
@@ -127,7 +135,8 @@ impl Server {
             tokens: tokens.clone(),
             catalog,
             registry,
-            calls: guests,
+            calls: Arc::clone(&guests) as _,
+            topics: Arc::new(ports::Published { guests: Arc::clone(&guests), runs: Arc::clone(&runs) }),
             runs: Arc::new(ports::RunsView(Arc::clone(&runs))),
             events: Arc::new(ports::RunsView(Arc::clone(&runs))),
             repair: Arc::new(RunsRepair(Arc::clone(&runs))),
@@ -137,6 +146,7 @@ impl Server {
             routes,
             admission: Arc::clone(&admission),
             sandbox: Arc::clone(&sandbox),
+            guests: Arc::clone(&guests),
             runs: Arc::clone(&runs),
             tokens,
             border,

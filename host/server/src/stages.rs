@@ -13,7 +13,7 @@ use host_model::id::RunId;
 use host_model::message::Draft;
 use host_model::name::{EndpointName, TenantId};
 use host_model::outcome::CallError;
-use host_model::resource::{Connection, Workflow};
+use host_model::resource::Connection;
 use host_model::run::StartedBy;
 use host_routing::{Routed, Routes, Target};
 use host_runs::{AcceptError, Accepted, DeliverError, Idempotency, NewRun, Runs};
@@ -21,6 +21,8 @@ use host_sandbox::Sandbox;
 use http::{HeaderValue, Uri, header};
 
 use crate::border::Border;
+use crate::guests::SandboxedGuests;
+use crate::triggers::TriggerError;
 
 /// How long `/run` waits for the result if the caller does not say.
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
@@ -32,6 +34,7 @@ pub(crate) struct Stages {
     pub(crate) routes: Arc<Routes>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) guests: Arc<SandboxedGuests>,
     pub(crate) runs: Arc<Runs>,
     pub(crate) tokens: Tokens,
     pub(crate) border: Arc<Border>,
@@ -91,7 +94,6 @@ impl Stages {
             body,
         };
         let finished = self.sandbox.receive(&connection, request).await.map_err(Refusal::internal)?;
-        drop(place); // the guest is over; accepting waits for the disk only
         let received = Refusal::unless_answered(finished.outcome)?;
         if received.messages.is_empty() {
             return Ok(received
@@ -99,8 +101,8 @@ impl Stages {
                 .map_or(Reply::Accepted { tenant: routed.tenant, runs: Vec::new() }, Reply::Answer));
         }
         self.border.emitted(&connection, gives.as_ref(), &received.messages).await?;
-        let runs = self.triggered(&connection, received.messages)?;
-        self.border.handed_over(&runs).await.map_err(Refusal::Declined)?;
+        let runs = self.triggered(&connection, received.messages).await?;
+        drop(place); // no guest runs any more; accepting waits for the disk only
         let accepted = self.runs.accept(runs, idempotency).await.map_err(not_accepted)?;
         match received.answer {
             Some(answer) => Ok(Reply::Answer(answer)),
@@ -149,9 +151,9 @@ impl Stages {
             input,
         });
         let draft = Draft { kind: MANUAL.to_owned(), subject: None, data };
-        let runs = vec![NewRun { workflow, started_by: StartedBy::Manual, draft }];
-        self.border.handed_over(&runs).await.map_err(Refusal::Declined)?;
-        let accepted = self.runs.accept(runs, idempotency).await.map_err(not_accepted)?;
+        let run = NewRun { workflow, started_by: StartedBy::Manual, draft, once: None };
+        self.border.handed_over(&run).await.map_err(Refusal::Declined)?;
+        let accepted = self.runs.accept(vec![run], idempotency).await.map_err(not_accepted)?;
         self.told(&routed.tenant, accepted.runs, prefer, Some(DEFAULT_WAIT)).await
     }
 
@@ -180,21 +182,22 @@ impl Stages {
         }
     }
 
-    /// Which runs the messages of a connection start. A message that starts
-    /// none would be accepted and lost, so it is refused and can be sent again.
-    fn triggered(&self, connection: &Connection, messages: Vec<Draft>) -> Result<Vec<NewRun>, Refusal> {
+    /// Which runs the messages of a connection start. A message that no
+    /// workflow wants would be accepted and lost, so it is refused and can be
+    /// sent again; one that every trigger filters out starts nothing, as asked.
+    async fn triggered(&self, connection: &Connection, messages: Vec<Draft>) -> Result<Vec<NewRun>, Refusal> {
+        let started_by = StartedBy::Webhook(connection.name.clone());
         let mut runs = Vec::new();
         for draft in messages {
-            let workflows: Vec<Arc<Workflow>> =
-                self.routes.workflows_for(&connection.tenant, &connection.name, &draft.kind).collect();
-            if workflows.is_empty() {
+            let wanted = self.routes.workflows_for(&connection.tenant, &connection.name, &draft.kind);
+            if wanted.is_empty() {
                 return Err(Refusal::NoWorkflow { connection: connection.name.clone() });
             }
-            runs.extend(workflows.into_iter().map(|workflow| NewRun {
-                workflow,
-                started_by: StartedBy::Webhook(connection.name.clone()),
-                draft: draft.clone(),
-            }));
+            let started = self.guests.started(&connection.tenant, wanted, &started_by, &draft).await;
+            runs.extend(started.map_err(|error| match error {
+                TriggerError::Message(why) => Refusal::Declined(CallError::InvalidInput(why)),
+                TriggerError::Host(_) => Refusal::internal(error),
+            })?);
         }
         Ok(runs)
     }

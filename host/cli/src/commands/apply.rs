@@ -6,12 +6,17 @@
 use std::path::PathBuf;
 
 use http::Method;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{Done, Session};
 use crate::api::ApiError;
 use crate::error::{CommandError, Exit};
 use crate::input;
 
+/// The longest list of files that is put into a query; without it the server
+/// counts the lines of a run's steps from the first file on.
+const MAX_PARTS: usize = 8 << 10;
 /// What the server is told that several files together are called.
 const TOGETHER: &str = "the files";
 
@@ -20,33 +25,85 @@ pub(super) async fn run(
     files: &[PathBuf],
     dry_run: bool,
 ) -> Result<Exit, CommandError> {
-    let mut bundle = Bundle::default();
-    for file in files {
-        bundle.add(file.display().to_string(), &input::bytes(file, session.terminal)?);
-    }
-    let mut query = vec![("file", bundle.name())];
-    // Without one it is the token's own; the operator may apply tenants, which belong to none.
-    query.extend(session.tenant.iter().map(|tenant| ("tenant", tenant.to_string())));
-    if dry_run {
-        query.push(("dry-run", "true".to_owned()));
-    }
-    let ask = session.api.ask(Method::POST, "api/v1/apply", &query);
-    let body = match ask.body("application/yaml", bundle.text.clone()).value().await {
-        Err(ApiError::Refused { mut problem, mut body, retry_after, had_token }) => {
-            problem.detail = bundle.relocated(&problem.detail);
-            if let Some(detail) = body.get_mut("detail") {
-                *detail = problem.detail.as_str().into();
-            }
-            return Err(ApiError::Refused { problem, body, retry_after, had_token }.into());
-        }
-        answer => answer?,
-    };
+    let (_, sent) = send(session, files, dry_run).await?;
+    let body = sent?;
     let done: Vec<Done> = session.api.read(&body)?;
     let would = if dry_run { " (dry run)" } else { "" };
     session.show(&body, || match done.as_slice() {
         [] => "nothing to apply".to_owned(),
         done => done.iter().map(|done| format!("{done}{would}")).collect::<Vec<_>>().join("\n"),
     })
+}
+
+/// What is wrong with the files, or may be, told on the output: it is what was asked for.
+#[derive(Serialize)]
+struct Checked<'a> {
+    problems: Vec<Problem<'a>>,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    /// None if it is about no file alone.
+    file: Option<&'a str>,
+    line: Option<u64>,
+    message: &'a str,
+}
+
+/// `wharf check`: a dry run whose answer is what is wrong.
+pub(super) async fn check(session: &mut Session<'_>, files: &[PathBuf]) -> Result<Exit, CommandError> {
+    let (bundle, sent) = send(session, files, true).await?;
+    let (detail, warnings) = match sent {
+        Ok(body) => {
+            let done: Vec<Done> = session.api.read(&body)?;
+            (String::new(), done.into_iter().flat_map(|done| done.warnings).collect())
+        }
+        // Only what is wrong with the files; a token that is refused is another matter.
+        Err(ApiError::Refused { problem, .. }) if problem.code == "invalid" => (problem.detail, Vec::new()),
+        Err(other) => return Err(other.into()),
+    };
+    let problems: Vec<_> = detail.lines().map(|line| bundle.problem(line)).collect();
+    let exit = if problems.is_empty() { Exit::Done } else { Exit::Failed };
+    let told = Checked { problems, warnings };
+    session.show(&told, || {
+        let warnings = told.warnings.iter().map(|warning| format!("warning: {warning}"));
+        let lines: Vec<_> = detail.lines().map(str::to_owned).chain(warnings).collect();
+        if lines.is_empty() { "nothing is wrong".to_owned() } else { lines.join("\n") }
+    })?;
+    Ok(exit)
+}
+
+/// Sends the files as one; a refusal names the files that its lines are of.
+async fn send(
+    session: &mut Session<'_>,
+    files: &[PathBuf],
+    dry_run: bool,
+) -> Result<(Bundle, Result<Value, ApiError>), CommandError> {
+    let mut bundle = Bundle::default();
+    for file in files {
+        bundle.add(file.display().to_string(), &input::bytes(file, session.terminal)?);
+    }
+    let mut query = vec![("file", bundle.name())];
+    if let Some(parts) = bundle.parts() {
+        query.push(("parts", parts));
+    }
+    // Without one it is the token's own; the operator may apply tenants, which belong to none.
+    query.extend(session.tenant.iter().map(|tenant| ("tenant", tenant.to_string())));
+    if dry_run {
+        query.push(("dry-run", "true".to_owned()));
+    }
+    let ask = session.api.ask(Method::POST, "api/v1/apply", &query);
+    let sent = match ask.body("application/yaml", bundle.text.clone()).value().await {
+        Err(ApiError::Refused { mut problem, mut body, retry_after, had_token }) => {
+            problem.detail = bundle.relocated(&problem.detail);
+            if let Some(detail) = body.get_mut("detail") {
+                *detail = problem.detail.as_str().into();
+            }
+            Err(ApiError::Refused { problem, body, retry_after, had_token })
+        }
+        answer => answer,
+    };
+    Ok((bundle, sent))
 }
 
 /// Files as one text.
@@ -75,6 +132,28 @@ impl Bundle {
             [(only, _)] => only.clone(),
             _ => TOGETHER.to_owned(),
         }
+    }
+
+    /// Which files it is made of, for the server; none if it is one.
+    fn parts(&self) -> Option<String> {
+        let parts = (self.parts.len() > 1).then(|| serde_json::to_string(&self.parts).ok())?;
+        parts.filter(|parts| parts.len() <= MAX_PARTS)
+    }
+
+    /// A line of what the server said, taken apart.
+    fn problem<'a>(&'a self, told: &'a str) -> Problem<'a> {
+        let whole = Problem { file: None, line: None, message: told };
+        for (file, _) in &self.parts {
+            let Some(rest) = told.strip_prefix(file.as_str()) else { continue };
+            if let Some(message) = rest.strip_prefix(": ") {
+                return Problem { file: Some(file), line: None, message };
+            }
+            let placed = rest.strip_prefix(" line ").and_then(|rest| rest.split_once(": "));
+            if let Some((line, message)) = placed.and_then(|(line, said)| Some((line.parse().ok()?, said))) {
+                return Problem { file: Some(file), line: Some(line), message };
+            }
+        }
+        whole
     }
 
     /// The text with `the files line 12:` turned into the file and its own line.

@@ -10,6 +10,7 @@ mod runs;
 mod secrets;
 mod tenants;
 mod tokens;
+mod topics;
 
 use std::fmt;
 
@@ -33,6 +34,8 @@ pub(crate) async fn run(
         &mut Session { api: Api::new(&target)?, tenant: target.tenant, json: globals.json, terminal };
     match command {
         Command::Apply { files, dry_run } => apply::run(session, &files, dry_run).await,
+        Command::Check { files } => apply::check(session, &files).await,
+        Command::Topics(topics) => topics::run(session, topics).await,
         Command::Get { kind, name: None } => resources::list(session, kind).await,
         Command::Get { kind, name: Some(name) } => resources::get(session, kind, &name).await,
         Command::Delete { kind, name } => resources::delete(session, kind, &name).await,
@@ -68,12 +71,16 @@ struct Done {
     name: String,
     /// `created`, `updated`, `unchanged` or `deleted`.
     action: String,
+    /// What its author may want to look at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, name, action } = self;
-        write!(f, "{kind} {name}: {action}")
+        let Self { kind, name, action, warnings } = self;
+        write!(f, "{kind} {name}: {action}")?;
+        warnings.iter().try_for_each(|warning| write!(f, "\nwarning: {warning}"))
     }
 }
 

@@ -44,7 +44,10 @@ pub(super) async fn get(session: &mut Session<'_>, kind: Kind, name: &str) -> Re
     // As YAML it can be edited and applied again; what is wrong with it is not part of it.
     let mut written = body.clone();
     let error = written.as_object_mut().and_then(|fields| fields.remove("error"));
-    let yaml = serde_saphyr::to_string(&written).map_err(std::io::Error::other)?;
+    let yaml = match written.pointer("/source/text").and_then(Value::as_str) {
+        Some(text) => text.trim_start_matches('\n').to_owned(), // as somebody wrote it, comments and all
+        None => serde_saphyr::to_string(&written).map_err(std::io::Error::other)?,
+    };
     if let (Some(error), false) = (error.as_ref().and_then(Value::as_str), session.json) {
         session.terminal.warn(&format!("it cannot be used: {error}"))?;
     }

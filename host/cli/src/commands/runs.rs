@@ -34,7 +34,12 @@ pub(super) async fn run(session: &mut Session<'_>, command: Runs) -> Result<Exit
             let data = input::data(data.as_deref(), session.terminal)?;
             let path = format!("{path}/{id}/events/{event}");
             session.api.ask(Method::POST, &path, &[("", ""); 0]).json(&data).value().await?;
-            let done = Done { kind: "event".to_owned(), name: event.to_string(), action: "sent".to_owned() };
+            let done = Done {
+                kind: "event".to_owned(),
+                name: event.to_string(),
+                action: "sent".to_owned(),
+                warnings: Vec::new(),
+            };
             session.show(&done, || format!("{id}: {done}"))
         }
         Runs::Pause(run) => repair::order(session, &path, "pause", run).await,

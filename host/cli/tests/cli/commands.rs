@@ -1,7 +1,7 @@
 //! Each command asks the server the right thing and says what came of it.
 
 use host_cli::Exit;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fake::{Fake, refused};
 
@@ -38,14 +38,14 @@ async fn apply_sends_what_it_reads_and_says_what_became_of_it() {
 #[tokio::test]
 async fn several_files_are_applied_as_one_and_a_mistake_names_its_file() {
     let detail = "the files line 3: unknown field `nam` (did you mean `name`?)";
-    let fake = Fake::answering(vec![(
-        "POST /api/v1/apply?file=the+files",
-        422,
-        json!({ "status": 422, "code": "invalid", "detail": detail }),
-    )])
-    .await;
     let folder = tempfile::tempdir().unwrap();
     let [first, second] = ["a.yaml", "b.yaml"].map(|name| folder.path().join(name).display().to_string());
+    let parts = json!([[first, 0], [second, 2]]).to_string();
+    let parts: String = url::form_urlencoded::byte_serialize(parts.as_bytes()).collect();
+    let path: &'static str = format!("POST /api/v1/apply?file=the+files&parts={parts}").leak();
+    let check: &'static str = format!("{path}&dry-run=true").leak();
+    let answer = json!({ "status": 422, "code": "invalid", "detail": detail });
+    let fake = Fake::answering(vec![(path, 422, answer.clone()), (check, 422, answer)]).await;
     std::fs::write(&first, "kind: workflow\n").unwrap();
     std::fs::write(&second, "nam: crm\n").unwrap();
 
@@ -55,6 +55,25 @@ async fn several_files_are_applied_as_one_and_a_mistake_names_its_file() {
         assert!(told.err.contains(&format!("{second} line 1: unknown field `nam`")), "{}", told.err);
     }
     assert_eq!(fake.asked()[0].body, "kind: workflow\n---\nnam: crm\n");
+
+    let told = fake.wharf(&["check", &first, &second]).await;
+    assert_eq!(told.exit, Exit::Failed);
+    assert_eq!(told.out, format!("{second} line 1: unknown field `nam` (did you mean `name`?)\n"));
+    let told = fake.wharf(&["check", &first, &second, "--json"]).await;
+    let problems: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(problems["problems"][0]["file"], second.as_str());
+    assert_eq!(problems["problems"][0]["line"], 1);
+}
+
+#[tokio::test]
+async fn a_message_is_published_to_a_topic_and_its_runs_are_printed() {
+    let path = "POST /api/v1/tenants/acme/topics/leads";
+    let fake = Fake::answering(vec![(path, 202, json!({ "runs": ["run_1", "run_2"] }))]).await;
+    let publish = ["--tenant", "acme", "topics", "publish", "leads", "--data", "{\"a\":1}"];
+    let told = fake.wharf(&[&publish[..], &["--idempotency-key", "k"]].concat()).await;
+    assert_eq!(told.out, "run_1 accepted\nrun_2 accepted\n");
+    assert_eq!(fake.asked()[0].body, "{\"a\":1}");
+    assert_eq!(fake.asked()[0].headers["idempotency-key"], "k");
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ use utoipa::IntoParams;
 
 use crate::Control;
 use crate::caller::Caller;
-use crate::catalog::{Done, Edit, EditError};
-use crate::documents::{Document, MAX_FILE, Mistake, Mistakes, parse};
+use crate::catalog::{Done, Edit, EditError, Objection};
+use crate::documents::{Document, Files, MAX_FILE, Mistake, Mistakes, parse_all};
 use crate::input::{Params, whole};
 use crate::refusal::Refusal;
 use crate::tokens::Scope;
@@ -29,6 +29,9 @@ pub(super) struct How {
     tenant: Option<String>,
     /// What messages call the file.
     file: Option<String>,
+    /// Which files the body is made of, as JSON: `[["lead.yaml", 0], ["crm.yaml", 12]]`,
+    /// each with the number of lines before it.
+    parts: Option<String>,
     /// Only say what would become of each.
     #[serde(default)]
     #[param(value_type = Option<bool>)]
@@ -47,7 +50,8 @@ pub(super) async fn apply(
 ) -> Result<Json<Vec<Done>>, Refusal> {
     let tenant = whose(&control, &caller, how.tenant.as_deref())?;
     let file = file_name(how.file.as_deref());
-    let documents = documents(&file, whole(body, MAX_FILE).await?.to_vec()).await?;
+    let files = Files::new(&file, parts(how.parts.as_deref())?);
+    let (documents, unread) = documents(&file, files, whole(body, MAX_FILE).await?.to_vec()).await?;
     if !caller.is_operator()
         && let Some(mistakes) = tenants_in(&documents)
     {
@@ -56,23 +60,45 @@ pub(super) async fn apply(
     }
     let edit = |document: &Document| Edit::Put(tenant.clone(), Box::new(document.resource.clone()));
     let edits: Vec<_> = documents.iter().map(edit).collect();
-    match control.catalog.edit(&edits, how.dry_run).await {
+    if !unread.is_empty() {
+        // Nothing is applied; the steps of the other documents can still be looked at.
+        let mut mistakes = unread;
+        mistakes.extend(as_mistakes(control.catalog.check_texts(edits, false).await?.objections, &documents));
+        return Err(refused(file, mistakes));
+    }
+    match control.catalog.edit(edits, how.dry_run).await {
         Ok(done) => {
             let (by, changed) = (caller.0.id, done.len());
             tracing::info!(token.id = %by, tenant.id = ?tenant, changed, dry_run = how.dry_run, "applied {file}");
             Ok(Json(done))
         }
-        Err(EditError::Objections(objections)) => {
-            let mistakes = objections.into_iter().map(|objection| Mistake {
-                line: objection.edit.and_then(|place| documents.get(place)).map(|document| document.line),
-                message: objection.message,
-            });
-            let mut mistakes: Vec<_> = mistakes.collect();
-            mistakes.sort_by_key(|mistake| mistake.line.unwrap_or(u64::MAX));
-            Err(Refusal::invalid(Mistakes { file, mistakes }.to_string()))
-        }
+        Err(EditError::Objections(objections)) => Err(refused(file, as_mistakes(objections, &documents))),
         Err(other) => Err(other.into()),
     }
+}
+
+fn as_mistakes(objections: Vec<Objection>, documents: &[Document]) -> Vec<Mistake> {
+    let line = |objection: &Objection| {
+        let document = objection.edit.and_then(|place| documents.get(place));
+        objection.line.or(document.map(|document| document.line))
+    };
+    objections.into_iter().map(|it| Mistake { line: line(&it), message: it.message }).collect()
+}
+
+fn refused(file: String, mut mistakes: Vec<Mistake>) -> Refusal {
+    mistakes.sort_by_key(|mistake| mistake.line.unwrap_or(u64::MAX));
+    Refusal::invalid(Mistakes { file, mistakes }.to_string())
+}
+
+fn parts(parts: Option<&str>) -> Result<Vec<(String, u64)>, Refusal> {
+    let Some(parts) = parts else { return Ok(Vec::new()) };
+    let mut parts: Vec<(String, u64)> = serde_json::from_str(parts).map_err(|error| {
+        Refusal::bad_request(format!("`parts` is not `[[\"file\", lines before], ...]`: {error}"))
+    })?;
+    for (name, _) in &mut parts {
+        *name = file_name(Some(name));
+    }
+    Ok(parts)
 }
 
 /// The tenant that is meant. The operator's may be made by the file itself.
@@ -85,12 +111,15 @@ fn whose(control: &Control, caller: &Caller, named: Option<&str>) -> Result<Opti
     }
 }
 
-async fn documents(file: &str, bytes: Vec<u8>) -> Result<Vec<Document>, Refusal> {
+async fn documents(
+    file: &str,
+    files: Files,
+    bytes: Vec<u8>,
+) -> Result<(Vec<Document>, Vec<Mistake>), Refusal> {
     let text = String::from_utf8(bytes).map_err(|_| Refusal::bad_request(format!("{file} is not UTF-8")))?;
     // Milliseconds for the largest file, which is too long between two awaits.
-    let parsed = tokio::task::spawn_blocking(move || parse(&text)).await;
-    let parsed = parsed.map_err(|error| Refusal::Internal(error.into()))?;
-    parsed.map_err(|mistakes| Refusal::invalid(Mistakes { file: file.to_owned(), mistakes }.to_string()))
+    let parsed = tokio::task::spawn_blocking(move || parse_all(&text, &files)).await;
+    parsed.map_err(|error| Refusal::Internal(error.into()))
 }
 
 fn tenants_in(documents: &[Document]) -> Option<Vec<Mistake>> {

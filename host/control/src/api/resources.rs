@@ -6,6 +6,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 use axum::Json;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use host_model::resource::{Resource, Source, WorkflowSpec};
 use http::header::LINK;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -15,6 +16,7 @@ use utoipa::ToSchema;
 use crate::Control;
 use crate::caller::{Caller, InTenant};
 use crate::catalog::{Action, Done, Edit, EditError, Kept, Tenanted};
+use crate::documents::{Files, parse_all};
 use crate::input::{Page, json};
 use crate::refusal::Refusal;
 
@@ -104,8 +106,44 @@ pub(super) async fn without_kind<T: serde::de::DeserializeOwned>(
         }
         _ => {}
     }
+    fields.remove("error"); // what GET adds to one that cannot be used
+    if kind == WorkflowSpec::KIND && (fields.contains_key("steps") || fields.contains_key("source")) {
+        fields = written(fields)?;
+    }
     serde_json::from_value(Value::Object(fields))
         .map_err(|error| Refusal::invalid(host_model::suggest::explain_unknown(&error.to_string())))
+}
+
+/// A workflow with steps is what its text says: the `source` that GET gave, or
+/// else the body itself, for JSON is YAML.
+fn written(mut fields: Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
+    let (text, files, before) = match fields.get("source").cloned() {
+        Some(source) => {
+            let source: Source = serde_json::from_value(source)
+                .map_err(|error| Refusal::invalid(format!("source: {error}")))?;
+            (source.text, Files::new(&source.file, Vec::new()), source.before)
+        }
+        None => {
+            let file = format!("{}.json", fields.get("name").and_then(Value::as_str).unwrap_or("workflow"));
+            fields.insert("kind".to_owned(), WorkflowSpec::KIND.into());
+            let text = serde_json::to_string_pretty(&fields);
+            (text.map_err(|error| Refusal::Internal(error.into()))?, Files::new(&file, Vec::new()), 0)
+        }
+    };
+    let (mut documents, mistakes) = parse_all(&text, &files);
+    match (documents.pop().map(|document| document.resource), mistakes.into_iter().next()) {
+        (_, Some(mistake)) => Err(Refusal::invalid(mistake.message)),
+        (Some(Resource::Workflow(mut spec)), None) if documents.is_empty() => {
+            if let Some(source) = &mut spec.source {
+                source.before = before;
+            }
+            match serde_json::to_value(spec) {
+                Ok(Value::Object(fields)) => Ok(fields),
+                _ => Err(Refusal::invalid("the source is not one workflow")),
+            }
+        }
+        _ => Err(Refusal::invalid("the source is not one workflow")),
+    }
 }
 
 /// Makes one change, and says in the log who did.
@@ -116,7 +154,7 @@ pub(super) async fn change(
     edit: Edit,
 ) -> Result<Vec<Done>, Refusal> {
     let deletes = !matches!(edit, Edit::Put(..));
-    let done = control.catalog.edit(&[edit], false).await.map_err(|error| match error {
+    let done = control.catalog.edit(vec![edit], false).await.map_err(|error| match error {
         EditError::Objections(_) if deletes => match Refusal::from(error) {
             Refusal::Wrong(_, _, detail) => Refusal::Wrong(StatusCode::CONFLICT, "in-use", detail),
             other => other,
@@ -124,7 +162,7 @@ pub(super) async fn change(
         other => other.into(),
     })?;
     let owner = tenant.map(ToString::to_string);
-    for Done { kind, name, action } in &done {
+    for Done { kind, name, action, .. } in &done {
         tracing::info!(token.id = %by.id, tenant.id = owner, kind, name, ?action, "{kind} `{name}`: {action:?}");
     }
     Ok(done)

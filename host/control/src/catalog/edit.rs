@@ -5,13 +5,14 @@ use std::fmt;
 
 use host_model::name::TenantId;
 use host_model::resource::{ConnectionSpec, Resource, ScheduleSpec, SchemaSpec, TenantSpec, WorkflowSpec};
-use host_store::{Commit, MAX_VALUE, StoreError};
+use host_store::{BlobError, Commit, MAX_VALUE, StoreError};
 use registry::ReadError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::resolve::Id;
 use super::stored::{Tenanted, Written, resource_key, retired_key, tenant_key};
+use crate::ports::PortError;
 
 /// One change that somebody asks for.
 #[derive(Clone, Debug)]
@@ -61,6 +62,15 @@ pub struct Done {
     pub name: String,
     /// What became of it.
     pub action: Action,
+    /// What its author may want to look at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+impl Done {
+    fn new(kind: &'static str, name: impl ToString, action: Action) -> Self {
+        Self { kind, name: name.to_string(), action, warnings: Vec::new() }
+    }
 }
 
 /// Something that keeps a change from being made: which edit, by its place,
@@ -68,6 +78,8 @@ pub struct Done {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Objection {
     pub(crate) edit: Option<usize>,
+    /// The line of the applied text, if it is known better than the edit's own.
+    pub(crate) line: Option<u64>,
     pub(crate) message: String,
 }
 
@@ -80,6 +92,10 @@ pub(crate) enum EditError {
     Absent,
     #[error("others keep changing the same things: try again")]
     Contended,
+    #[error("the checker of workflows did not answer")]
+    Port(#[from] PortError),
+    #[error("cannot keep what a workflow is made of")]
+    Blob(#[from] BlobError),
     #[error("cannot change the catalog")]
     Store(#[from] StoreError),
     #[error("cannot change the catalog")]
@@ -170,7 +186,7 @@ impl Plan {
             Some(_) => Action::Updated,
         };
         self.write(place, key.into(), action, spec)?;
-        Some(Done { kind: T::KIND, name: name.to_string(), action })
+        Some(Done::new(T::KIND, name, action))
     }
 
     fn put_tenant(
@@ -196,7 +212,7 @@ impl Plan {
             }
         };
         self.write(place, tenant_key(id).into(), action, spec)?;
-        Some(Done { kind: "tenant", name: id.to_string(), action })
+        Some(Done::new("tenant", id, action))
     }
 
     fn delete<T: Tenanted>(
@@ -211,7 +227,7 @@ impl Plan {
         let _ = T::of_mut(written).remove(&name).ok_or(EditError::Absent)?;
         self.commit.delete.push(resource_key::<T>(tenant, &name).into());
         self.touched.insert(tenant.clone());
-        Ok(Done { kind: T::KIND, name: name.to_string(), action: Action::Deleted })
+        Ok(Done::new(T::KIND, name, Action::Deleted))
     }
 
     fn delete_tenant(
@@ -240,7 +256,7 @@ impl Plan {
         self.touched.insert(tenant.clone());
         self.commit.delete.push(tenant_key(tenant).into());
         self.commit.put.push((retired_key(tenant).into(), bytes::Bytes::new()));
-        Ok(Some(Done { kind: "tenant", name: tenant.to_string(), action: Action::Deleted }))
+        Ok(Some(Done::new("tenant", tenant, Action::Deleted)))
     }
 
     /// Remembers whose edit a resource is; two edits of one resource in one change are a mistake.
@@ -279,6 +295,6 @@ impl Plan {
     }
 
     fn object(&mut self, edit: usize, message: impl Into<String>) {
-        self.objections.push(Objection { edit: Some(edit), message: message.into() });
+        self.objections.push(Objection { edit: Some(edit), line: None, message: message.into() });
     }
 }

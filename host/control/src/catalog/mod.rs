@@ -10,11 +10,12 @@
 //!   goes on with the others.
 
 mod edit;
+mod reading;
 mod resolve;
 mod schemas;
 mod stored;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::edit::{Action, Done};
 pub(crate) use self::edit::{Edit, EditError, Objection, Plan};
+use self::reading::Looked;
+pub use self::reading::Reader;
 pub use self::resolve::Ceilings;
 pub(crate) use self::resolve::nearest_outbound;
 use self::resolve::{Packages, Resolved, packages_of, resolve};
@@ -78,6 +81,7 @@ pub struct Catalog {
     registry: Registry,
     ceilings: Ceilings,
     outlet: Box<dyn Outlet>,
+    reader: Reader,
     held: ArcSwap<Held>,
     /// One change or reading at a time in this host; other hosts are kept
     /// apart by the generation.
@@ -91,10 +95,11 @@ impl Catalog {
         registry: Registry,
         ceilings: Ceilings,
         outlet: Box<dyn Outlet>,
+        reader: Reader,
     ) -> Result<Arc<Self>, LoadError> {
         let nothing = Held { generation: 0, tenants: Tenants::new() };
         let (held, turn) = (ArcSwap::from_pointee(nothing), Mutex::new(()));
-        let catalog = Self { store, registry, ceilings, outlet, held, turn };
+        let catalog = Self { store, registry, ceilings, outlet, reader, held, turn };
         catalog.reload(true).await?;
         Ok(Arc::new(catalog))
     }
@@ -128,7 +133,27 @@ impl Catalog {
     }
 
     /// Makes the edits, all or none; with `dry_run`, only says what would become of them.
-    pub(crate) async fn edit(&self, edits: &[Edit], dry_run: bool) -> Result<Vec<Done>, EditError> {
+    pub(crate) async fn edit(&self, edits: Vec<Edit>, dry_run: bool) -> Result<Vec<Done>, EditError> {
+        // Before the turn is taken: a guest reads the texts, and others need not wait for it.
+        let Looked { edits, objections, mut warnings } = self.check_texts(edits, !dry_run).await?;
+        match self.edit_checked(&edits, dry_run || !objections.is_empty()).await {
+            Ok(mut done) if objections.is_empty() => {
+                for (place, done) in done.iter_mut().enumerate() {
+                    done.warnings = warnings.remove(&place).unwrap_or_default();
+                }
+                Ok(done)
+            }
+            Ok(_) => Err(EditError::Objections(objections)),
+            Err(EditError::Objections(mut more)) => {
+                let told: BTreeSet<_> = objections.iter().filter_map(|objection| objection.edit).collect();
+                more.retain(|objection| objection.edit.is_none_or(|edit| !told.contains(&edit)));
+                Err(EditError::Objections(objections.into_iter().chain(more).collect()))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn edit_checked(&self, edits: &[Edit], dry_run: bool) -> Result<Vec<Done>, EditError> {
         let _turn = self.turn.lock().await;
         for _ in 0..ATTEMPTS {
             if generation(&self.store).await? != self.held.load().generation {
@@ -168,7 +193,7 @@ impl Catalog {
             if !tenants.contains_key(&id) && self.store.get(&stored::retired_key(&id)).await?.is_some() {
                 let message =
                     format!("tenant `{id}` was deleted, and an id is never given again: choose another");
-                plan.objections.push(Objection { edit: None, message });
+                plan.objections.push(Objection { edit: None, line: None, message });
             }
             let resolved = self.resolve(&written).await?;
             let before = held.tenants.get(&id).map(|tenant| &tenant.resolved.errors);
@@ -181,13 +206,13 @@ impl Catalog {
                     None if broken_before => continue,
                     None => format!("this would break {kind} `{name}`: {error}"),
                 };
-                plan.objections.push(Objection { edit, message });
+                plan.objections.push(Objection { edit, line: None, message });
             }
             for (name, message) in
                 held.tenants.get(&id).into_iter().flat_map(|before| schemas::changed_in_use(before, &written))
             {
                 let edit = plan.of.get(&(id.clone(), (SchemaSpec::KIND, name.to_string()))).copied();
-                plan.objections.push(Objection { edit, message });
+                plan.objections.push(Objection { edit, line: None, message });
             }
             tenants.insert(id, Arc::new(Tenant { written, resolved }));
         }
@@ -242,6 +267,13 @@ impl Catalog {
     }
 
     async fn resolve(&self, written: &Written) -> Result<Resolved, ReadError> {
+        let packages = self.packages(written).await?;
+        let before = self.tenant(&written.spec.name);
+        let schemas = schemas::accept(written, before.as_deref());
+        Ok(resolve(written, &packages, schemas, &self.ceilings))
+    }
+
+    async fn packages(&self, written: &Written) -> Result<Packages, ReadError> {
         let mut packages = Packages::new();
         for package in packages_of(written) {
             let found = match self.registry.get(&package).await {
@@ -253,9 +285,7 @@ impl Catalog {
             };
             packages.insert(package, found);
         }
-        let before = self.tenant(&written.spec.name);
-        let schemas = schemas::accept(written, before.as_deref());
-        Ok(resolve(written, &packages, schemas, &self.ceilings))
+        Ok(packages)
     }
 
     async fn not_published(&self, package: &PackageRef) -> Result<String, ReadError> {

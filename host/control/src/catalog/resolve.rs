@@ -8,7 +8,7 @@ use host_model::bounds::Bounds;
 use host_model::manifest::{Direction, Manifest};
 use host_model::name::{ConnectionName, EndpointName, PackageRef, SchemaRef, TenantId};
 use host_model::resource::{
-    Connection, ConnectionSpec, Package, ScheduleSpec, SchemaSpec, Trigger, Workflow, WorkflowSpec,
+    Connection, ConnectionSpec, Package, ScheduleSpec, SchemaSpec, Trigger, Use, Workflow, WorkflowSpec,
 };
 use host_model::suggest::nearest;
 use host_schedules::Schedule;
@@ -36,6 +36,9 @@ impl Default for Ceilings {
 /// The packages that resources name; for one that cannot be used, why.
 pub(crate) type Packages = HashMap<PackageRef, Result<Package, String>>;
 
+/// What is said of steps that have no tree yet: their mistakes are told by the checker.
+pub(crate) const UNCHECKED: &str = "its steps have mistakes";
+
 /// A resource within its tenant: `connection`, `crm`.
 pub(crate) type Id = (&'static str, String);
 
@@ -52,7 +55,8 @@ pub(crate) struct Resolved {
 /// The packages that a tenant's resources name.
 pub(crate) fn packages_of(written: &Written) -> BTreeSet<PackageRef> {
     let connections = written.connections.values().flatten().map(|spec| spec.package.clone());
-    connections.chain(written.workflows.values().flatten().map(|spec| spec.package.clone())).collect()
+    let workflows = written.workflows.values().flatten().filter_map(|spec| spec.run_by().cloned());
+    connections.chain(workflows).collect()
 }
 
 /// Fits everything that a tenant wrote; what does not fit is left out with its error.
@@ -115,24 +119,19 @@ impl Resolving<'_> {
     }
 
     fn workflow(&self, spec: WorkflowSpec) -> Result<Workflow, String> {
-        let package = self.package(&spec.package)?;
+        spec.check().map_err(|error| error.to_string())?;
+        let package = spec.run_by().ok_or_else(|| UNCHECKED.to_owned())?;
+        let package = self.package(package)?;
+        let source = spec.source.clone();
         let workflow = Workflow::resolve(self.tenant.clone(), spec, package, &self.ceilings.workflow)
             .map_err(|error| error.to_string())?;
         schemas::known(&workflow.package.manifest, &self.written.schemas)?;
-        for (role, connection) in &workflow.roles {
-            let at = format!("roles: {role}");
-            let Some(manifest) = self.manifest_of(&at, connection)? else { continue };
-            let calls = workflow.package.manifest.roles.get(role).map(|role| &role.endpoints);
-            for endpoint in calls.into_iter().flatten() {
-                offers(&manifest, endpoint).map_err(|near| {
-                    format!(
-                        "{at}: connection `{connection}` ({}) offers no outbound endpoint `{endpoint}`{near}",
-                        manifest.package()
-                    )
-                })?;
-            }
+        match source.and_then(|source| source.checked.map(|checked| (source.file, checked.uses))) {
+            Some((file, uses)) => self.uses(&file, &uses)?,
+            None => self.roles(&workflow)?,
         }
-        for Trigger::Webhook { connection, .. } in &workflow.triggers {
+        for trigger in &workflow.triggers {
+            let Trigger::Webhook { connection, .. } = trigger else { continue };
             let Some(manifest) = self.manifest_of("triggers", connection)? else { continue };
             if !manifest.endpoints.values().any(|endpoint| endpoint.direction == Direction::Inbound) {
                 return Err(format!(
@@ -142,6 +141,44 @@ impl Resolving<'_> {
             }
         }
         Ok(workflow)
+    }
+
+    /// Code: whoever plays a role must offer what its manifest calls there.
+    fn roles(&self, workflow: &Workflow) -> Result<(), String> {
+        for (role, connection) in &workflow.roles {
+            let at = format!("roles: {role}");
+            let Some(manifest) = self.manifest_of(&at, connection)? else { continue };
+            let calls = workflow.package.manifest.roles.get(role).map(|role| &role.endpoints);
+            for endpoint in calls.into_iter().flatten() {
+                self.offered(&at, connection, &manifest, endpoint)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps: each call must be one that its connection offers.
+    fn uses(&self, file: &str, uses: &[Use]) -> Result<(), String> {
+        for Use { connection, endpoint, line } in uses {
+            let at = format!("{file}:{line}");
+            let Some(manifest) = self.manifest_of(&at, connection)? else { continue };
+            self.offered(&at, connection, &manifest, endpoint)?;
+        }
+        Ok(())
+    }
+
+    fn offered(
+        &self,
+        at: &str,
+        connection: &ConnectionName,
+        manifest: &Manifest,
+        endpoint: &EndpointName,
+    ) -> Result<(), String> {
+        offers(manifest, endpoint).map_err(|near| {
+            format!(
+                "{at}: connection `{connection}` ({}) offers no outbound endpoint `{endpoint}`{near}",
+                manifest.package()
+            )
+        })
     }
 
     fn schedule(&self, spec: ScheduleSpec) -> Result<Schedule, String> {

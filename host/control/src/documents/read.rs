@@ -12,8 +12,9 @@ use serde_saphyr::{DefaultMessageFormatter, Error, MessageFormatter, Options};
 use super::split::Part;
 use super::{Kind, Mistake};
 
-/// Sequences and mappings inside each other; configuration needs ten.
-const MAX_DEPTH: usize = 32;
+/// Sequences and mappings inside each other; configuration needs ten, some
+/// twenty levels of a workflow's steps the rest.
+const MAX_DEPTH: usize = 64;
 /// What all aliases of one document may expand to, in parser events: enough to
 /// share a block of settings, far too little for a bomb.
 const MAX_ALIASED: usize = 2_000;

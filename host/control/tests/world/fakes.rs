@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use host_control::ports::{Calls, EventError, Events, PortError, RunPage, RunQuery, RunStory, Runs, Secrets};
+use host_control::ports::{
+    Calls, EventError, Events, PortError, RunPage, RunQuery, RunStory, Runs, Secrets, Topics,
+};
 use host_model::clock::Timestamp;
 use host_model::effects::BoxFuture;
 use host_model::id::RunId;
-use host_model::name::{EndpointName, SecretName, TenantId};
-use host_model::outcome::{Finished, Outcome, Usage};
+use host_model::name::{EndpointName, SecretName, TenantId, TopicName};
+use host_model::outcome::{Bound, Exceeded, Finished, Outcome, Usage};
 use host_model::resource::{Connection, Package};
 use host_model::run::Run;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Answers what it is told to, and remembers what it was asked.
 #[derive(Default)]
@@ -51,8 +53,46 @@ impl Calls for FakeCalls {
         endpoint: EndpointName,
         input: String,
     ) -> BoxFuture<'_, Result<Finished<String>, PortError>> {
+        if it.name.as_str() == "wharf-expression" {
+            self.asked.lock().unwrap().push(format!("read {endpoint} {input}"));
+            let outcome = reader(endpoint.as_str(), &serde_json::from_str(&input).unwrap());
+            return Box::pin(async { Ok(Finished { outcome, usage: Usage::default(), log: Vec::new() }) });
+        }
         self.take(format!("call {} {} {endpoint} {input}", it.tenant, it.name))
     }
+}
+
+/// Plays `wharf/expression`: `call: a.b` is a call, `bad-step` a mistake, `odd`
+/// a warning, `bomb` passes a bound; an expression with `|||` is no jq.
+fn reader(endpoint: &str, question: &Value) -> Outcome<String> {
+    if endpoint == "evaluate" {
+        let of = |expression: &Value| match expression.as_str().unwrap().contains("|||") {
+            true => json!({ "error": "unexpected `|`" }),
+            false => json!({}),
+        };
+        let all: Vec<_> = question["expressions"].as_array().unwrap().iter().map(of).collect();
+        return Outcome::Answered(Value::Array(all).to_string());
+    }
+    let (mut problems, mut uses) = (Vec::new(), Vec::new());
+    for (number, line) in question["text"].as_str().unwrap().lines().enumerate() {
+        let number = number + 1;
+        if let Some((_, called)) = line.split_once("call: ") {
+            let (connection, endpoint) = called.split_once('.').unwrap();
+            uses.push(json!({ "connection": connection, "endpoint": endpoint, "line": number }));
+        }
+        if line.contains("bad-step") {
+            problems.push(json!({ "line": number, "column": 1, "message": "unknown step `bad-step`" }));
+        }
+        if line.contains("odd") {
+            problems.push(json!({ "line": number, "column": 1, "message": "odd", "level": "warning" }));
+        }
+        if line.contains("bomb") {
+            let exceeded = Exceeded { bound: Bound::Fuel, limit: 1, used: 2 };
+            return Outcome::Exceeded(exceeded);
+        }
+    }
+    let flow = json!({ "file": question["file"], "steps": [], "text": question["text"] });
+    Outcome::Answered(json!({ "problems": problems, "flow": flow, "uses": uses }).to_string())
 }
 
 /// One run of acme's.
@@ -114,6 +154,27 @@ impl Events for FakeRuns {
             _ => Err(EventError::Crowded("too many".to_owned())),
         };
         Box::pin(async move { sent })
+    }
+}
+
+/// Acme has one subscriber of `leads`, which refuses a message that says so.
+pub struct FakeTopics;
+
+impl Topics for FakeTopics {
+    fn publish<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        topic: &'a TopicName,
+        data: String,
+        _: Option<String>,
+    ) -> BoxFuture<'a, Result<Vec<RunId>, PortError>> {
+        let there = tenant.as_str() == "acme" && topic.as_str() == "leads";
+        Box::pin(async move {
+            match data.as_str() {
+                "\"refuse\"" => Err(PortError::Refused("`when` fails on this message".to_owned())),
+                _ => Ok(if there { vec![RUN.parse().unwrap()] } else { Vec::new() }),
+            }
+        })
     }
 }
 

@@ -54,3 +54,18 @@ pub fn package(manifest: &str) -> Vec<u8> {
     section.encode(&mut wasm);
     wasm
 }
+
+pub const EXPRESSION: &str = r#"
+name = "wharf/expression"
+version = "0.1.0"
+world = "connector"
+[endpoints.check]
+direction = "outbound"
+[endpoints.evaluate]
+direction = "outbound"
+"#;
+pub const FLOW: &str = r#"
+name = "wharf/flow"
+version = "0.1.0"
+world = "workflow"
+"#;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use host_control::{Catalog, Ceilings, Control, Outlet, Scope, Tokens, router};
+use host_control::{Catalog, Ceilings, Control, Outlet, Reader, Scope, Tokens, router};
 use host_model::clock::{SimClock, Timestamp};
 use host_routing::{Routes, Snapshot};
 use host_schedules::Schedule;
@@ -116,7 +116,9 @@ pub async fn control(store: &Arc<MemoryStore>, blobs: &Blobs) -> (Control, Arc<S
     let registry = Registry::new(store.clone(), blobs.clone(), clock.clone());
     let (routes, calls) = (Arc::new(Served::default()), Arc::new(FakeCalls::default()));
     let outlet = Box::new(Into(routes.clone()));
-    let catalog = Catalog::open(store.clone(), registry.clone(), Ceilings::default(), outlet).await.unwrap();
+    let reader = Reader { calls: calls.clone(), registry: registry.clone(), blobs: blobs.clone() };
+    let catalog =
+        Catalog::open(store.clone(), registry.clone(), Ceilings::default(), outlet, reader).await.unwrap();
     let control = Control {
         tokens: Tokens::new(store.clone(), clock),
         catalog,
@@ -125,6 +127,7 @@ pub async fn control(store: &Arc<MemoryStore>, blobs: &Blobs) -> (Control, Arc<S
         runs: Arc::new(FakeRuns),
         events: Arc::new(FakeRuns),
         repair: Arc::new(FakeRepair::default()),
+        topics: Arc::new(FakeTopics),
         secrets: Arc::new(FakeSecrets::default()),
     };
     (control, routes, calls)
@@ -152,6 +155,15 @@ impl World {
     pub async fn with_lead() -> Self {
         let world = Self::new().await;
         world.apply(LEAD, "tenant=acme").await.ok();
+        world
+    }
+
+    /// The same, on a host with the builtin packages.
+    pub async fn with_reader() -> Self {
+        let world = Self::with_lead().await;
+        for manifest in [EXPRESSION, FLOW] {
+            world.control.registry.publish(package(manifest).into(), "test").await.unwrap();
+        }
         world
     }
 

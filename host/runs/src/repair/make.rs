@@ -148,6 +148,12 @@ impl Runs {
             let message = &old.record.message;
             let (kind, subject) = (message.kind.clone(), message.subject.clone());
             Draft { kind, subject, data: data.clone() }.check()?;
+            let package = match &replay.on {
+                On::Pinned => &old.record.package,
+                On::Current(workflow) => &workflow.package.package,
+            };
+            let fits = self.guests.fits(&old.record.tenant, package, data).await;
+            fits.map_err(ReplayError::Package)?.map_err(ReplayError::Unfit)?;
             given.data = Payload::Here(data.clone());
         }
         if replay.from == From::Start && !replay.dry {

@@ -109,6 +109,9 @@ pub enum ReplayError {
     /// The new input is no message.
     #[error("the new input cannot be used")]
     Input(#[from] BadDraft),
+    /// The input is not what the workflow takes.
+    #[error("the input is not what the workflow takes: {0}")]
+    Unfit(String),
     /// The request's id is empty or too long.
     #[error("a request id must have 1 to {MAX_KEY} bytes, this one has {0}")]
     RequestLength(usize),

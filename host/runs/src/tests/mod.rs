@@ -8,5 +8,6 @@ mod effects;
 mod interleaving;
 mod journalling;
 mod looking;
+mod once;
 mod waiting;
 pub(crate) mod world;

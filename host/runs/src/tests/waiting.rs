@@ -291,6 +291,8 @@ fn family(linger: Duration) -> Arc<Fake> {
             "endless" => does(&effects, child("endless", "1")).await,
             _ => {
                 let absent = does(&effects, child("nobody", "1")).await?.unwrap_err();
+                let unfit = does(&effects, child("child", "\"unfit\"")).await?.unwrap_err();
+                assert!(matches!(&unfit, CallError::InvalidInput(why) if why.contains("/name")), "{unfit}");
                 let bad = does(&effects, child("child", "\"bad\"")).await?.unwrap_err();
                 let good = does(&effects, child("child", "2")).await?.unwrap();
                 Ok(Ok(format!("{:?}", [absent.to_string(), bad.to_string(), good])))
@@ -329,7 +331,7 @@ async fn a_run_of_another_workflow_answers_as_it_ends() {
             );
             assert!(said.contains("did"), "{said}");
             assert_eq!(fake.calls.lock().len(), 2, "each child ran once");
-            let Effect::Workflow { run: Some(child), .. } = &steps[2].effect else { panic!("{steps:?}") };
+            let Effect::Workflow { run: Some(child), .. } = &steps[3].effect else { panic!("{steps:?}") };
             let child = runs.get(&acme(), *child).await.unwrap().unwrap();
             assert_eq!((child.status, child.started_by), (RunStatus::Succeeded, StartedBy::Run(id)));
         }

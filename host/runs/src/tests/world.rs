@@ -101,17 +101,40 @@ impl Guests for Fake {
         (self.endpoint)(call)
     }
 
+    /// Everything but what says that it does not.
+    fn fits<'a>(
+        &'a self,
+        _: &'a TenantId,
+        _: &'a PackageRef,
+        data: &'a str,
+    ) -> BoxFuture<'a, Result<Result<(), String>, HostFailure>> {
+        let unfit = data.contains("unfit").then(|| "/name is missing".to_owned());
+        Box::pin(async { Ok(unfit.map_or(Ok(()), Err)) })
+    }
+
     fn workflow(&self, tenant: &TenantId, name: &WorkflowName) -> Option<Arc<Workflow>> {
         let workflows = self.workflows.lock();
         workflows.iter().find(|workflow| workflow.tenant == *tenant && workflow.name == *name).cloned()
     }
 
-    fn subscribers(&self, tenant: &TenantId, topic: &TopicName) -> Vec<Arc<Workflow>> {
+    fn subscribers<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        topic: &'a TopicName,
+        data: &'a str,
+    ) -> BoxFuture<'a, Result<Result<Vec<NewRun>, String>, HostFailure>> {
         let subscribes = |workflow: &&Arc<Workflow>| {
             let rest = workflow.name.as_str().strip_prefix(&format!("on-{topic}"));
             workflow.tenant == *tenant && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
         };
-        self.workflows.lock().iter().filter(subscribes).cloned().collect()
+        let new = |workflow: &Arc<Workflow>| NewRun {
+            workflow: Arc::clone(workflow),
+            started_by: StartedBy::Topic(topic.clone()),
+            draft: Draft { kind: topic.to_string(), subject: None, data: data.to_owned() },
+            once: None,
+        };
+        let runs = self.workflows.lock().iter().filter(subscribes).map(new).collect();
+        Box::pin(async { Ok(Ok(runs)) })
     }
 }
 
@@ -219,6 +242,7 @@ pub(crate) fn new_run_of(tenant: &TenantId, name: &str, data: &str) -> NewRun {
         workflow: workflow_of(tenant, name, LONG),
         started_by: StartedBy::Manual,
         draft: Draft { kind: "lead".to_owned(), subject: None, data: data.to_owned() },
+        once: None,
     }
 }
 

@@ -110,6 +110,9 @@ async fn from_the_start_everything_is_done_again_with_keys_of_its_own_and_other_
     let bad = Replay { input: Some("{".to_owned()), ..replay(From::Start) };
     let error = runs.replay(&acme(), old, bad).await.unwrap_err();
     assert!(matches!(error, ReplayError::Input(_)), "{error}");
+    let unfit = Replay { input: Some("\"unfit\"".to_owned()), ..replay(From::Start) };
+    let error = runs.replay(&acme(), old, unfit).await.unwrap_err();
+    assert!(matches!(&error, ReplayError::Unfit(why) if why.contains("/name")), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
