@@ -134,8 +134,13 @@ pub(crate) fn parse_all(text: &str, files: &Files) -> (Vec<Document>, Vec<Mistak
 /// A workflow with steps keeps its text, and where the text stands.
 fn with_source(mut spec: WorkflowSpec, part: &Part<'_>, files: &Files) -> WorkflowSpec {
     if spec.steps.take().is_some() {
-        let (file, before) = files.of(part.before);
-        let (file, text) = (file.to_owned(), part.text.to_owned());
+        // A marker alone may be of the line between two files.
+        let (text, before) = match part.text.split_once('\n') {
+            Some((first, rest)) if first.trim_end() == "---" => (rest, part.before + 1),
+            _ => (part.text, part.before),
+        };
+        let (file, before) = files.of(before);
+        let (file, text) = (file.to_owned(), text.to_owned());
         spec.source = Some(Source { text, file, before, checked: None });
     }
     spec.answer = None;

@@ -65,7 +65,9 @@ pub enum AcceptError {
         source: BadDraft,
     },
     /// Too many at once. Nothing was accepted.
-    #[error("{count} runs at once, the most is {MAX_RUNS}, fewer if they are deduplicated; send fewer messages at a time")]
+    #[error(
+        "{count} runs at once, the most is {MAX_RUNS}, fewer if they are deduplicated; send fewer messages at a time"
+    )]
     TooMany {
         /// How many.
         count: usize,
@@ -175,8 +177,7 @@ impl Runs {
             let ids = once::ids_of(&turns, ready.iter().map(|(_, run)| *run));
             let unwritable =
                 |error: serde_json::Error| AcceptError::Store(StoreError::Engine(error.to_string().into()));
-            let mut commit =
-                once::remember(commit.clone(), &runs, &turns, &ids, now).map_err(unwritable)?;
+            let mut commit = once::remember(commit.clone(), &runs, &turns, &ids, now).map_err(unwritable)?;
             if let Some(key) = &idempotency {
                 let until = until(now, self.settings.keep_keys);
                 commit = key.remember(commit, there, &ids, until).map_err(unwritable)?;

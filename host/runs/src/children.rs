@@ -122,7 +122,8 @@ impl Core {
         topic: TopicName,
         data: String,
     ) -> Result<(), Halt> {
-        let failed = |why: &dyn std::fmt::Display| Halt::Broken(format!("cannot publish to `{topic}`: {why}"));
+        let failed =
+            |why: &dyn std::fmt::Display| Halt::Broken(format!("cannot publish to `{topic}`: {why}"));
         let found = self.guests.subscribers(&self.tenant, &topic, &data).await;
         let (subscribers, unfit) = match found.map_err(|error| failed(&error))? {
             Ok(subscribers) => (subscribers, None),
@@ -157,8 +158,7 @@ impl Core {
             starts.push(id);
         }
         let all = once::ids_of(&turns, starts.iter().copied());
-        commit =
-            once::remember(commit, &subscribers, &turns, &all, now).map_err(|error| failed(&error))?;
+        commit = once::remember(commit, &subscribers, &turns, &all, now).map_err(|error| failed(&error))?;
         if let Did::Publish { runs, .. } = &mut order.asked.did {
             runs.clone_from(&all);
         }

@@ -88,7 +88,12 @@ impl Border {
     }
 
     /// Whether a text fits the schema that is declared for it, if one is.
-    pub(crate) async fn fits(&self, tenant: &TenantId, name: Option<&SchemaRef>, text: &str) -> Result<(), String> {
+    pub(crate) async fn fits(
+        &self,
+        tenant: &TenantId,
+        name: Option<&SchemaRef>,
+        text: &str,
+    ) -> Result<(), String> {
         let Some(name) = name else { return Ok(()) };
         let schema = self
             .routes

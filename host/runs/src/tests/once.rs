@@ -49,7 +49,8 @@ async fn what_was_seen_is_remembered_by_the_next_process() {
 async fn the_same_key_of_two_workflows_is_two_keys_and_twice_in_one_message_is_one_run() {
     let (world, fake) = (World::new(), echo());
     let runs = world.process(&fake);
-    let both = runs.accept(vec![once_of("a", "k"), once_of("b", "k"), once_of("a", "k")], None).await.unwrap();
+    let both =
+        runs.accept(vec![once_of("a", "k"), once_of("b", "k"), once_of("a", "k")], None).await.unwrap();
     assert_ne!(both.runs[0], both.runs[1]);
     assert_eq!(both.runs[2], both.runs[0]);
 }
