@@ -1,5 +1,13 @@
 //! The tree of a workflow: what the reader makes, the checker walks, and a
 //! run reads back from JSON.
+//!
+//! What a run's expressions see: `.` is the data of its message, everywhere;
+//! `$message` the whole message; `$id` the output of a step, and what `set` set.
+//! What a step that was passed over would have set is `null`: a run sets all
+//! of [`Flow::names`] to it at its start. `for-each` gives each item a copy of
+//! the variables, with `$item` and `$index`; what is set in it stays in it.
+//! `parallel` keeps what its branches set. `$error` and `$url` are there in
+//! `catch` and `notify` only.
 
 use std::str::FromStr;
 
@@ -13,6 +21,9 @@ pub struct Flow {
     /// The file's name, for messages.
     #[serde(default)]
     pub file: String,
+    /// The workflow's name, if the text says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// What it does, in order.
     pub steps: Vec<Step>,
     /// What the run answers at its end; `null` without one.
@@ -244,7 +255,7 @@ impl Flow {
     pub fn only(&self, id: &str, given: Vec<(String, serde_json::Value)>) -> Option<Self> {
         let step = self.step(id)?.clone();
         let answer = Template::variable(id, step.line, step.column);
-        Some(Self { file: self.file.clone(), steps: vec![step], answer: Some(answer), given })
+        Some(Self { steps: vec![step], answer: Some(answer), given, ..self.head() })
     }
 
     /// From this step of the outermost list to the end, with the variables
@@ -252,7 +263,36 @@ impl Flow {
     pub fn from_step(&self, id: &str, given: Vec<(String, serde_json::Value)>) -> Option<Self> {
         let at = self.steps.iter().position(|step| step.id.as_deref() == Some(id))?;
         let steps = self.steps.iter().skip(at).cloned().collect();
-        Some(Self { file: self.file.clone(), steps, answer: self.answer.clone(), given })
+        Some(Self { steps, answer: self.answer.clone(), given, ..self.head() })
+    }
+
+    /// The same workflow without anything to do.
+    fn head(&self) -> Self {
+        Self { file: self.file.clone(), name: self.name.clone(), ..Self::default() }
+    }
+
+    /// Every variable that its steps set, each once, in the order they stand.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        collect(&self.steps, &mut names);
+        names
+    }
+}
+
+fn collect<'a>(steps: &'a [Step], names: &mut Vec<&'a str>) {
+    for step in steps {
+        let vars = match &step.what {
+            What::Set { vars, .. } => vars.as_slice(),
+            _ => &[],
+        };
+        for name in vars.iter().map(|(name, _)| name.as_str()).chain(step.id.as_deref()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        for block in step.what.blocks() {
+            collect(block, names);
+        }
     }
 }
 
