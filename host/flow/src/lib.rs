@@ -26,7 +26,7 @@ mod tree;
 mod uses;
 mod yaml;
 
-pub use check::{Endpoint, Fits, Surroundings, check};
+pub use check::{Endpoint, Surroundings, check};
 pub use duration::{instant_ms, parse_duration};
 pub use jaq_json::Val;
 pub use jq::{BadJq, Program};
@@ -36,4 +36,4 @@ pub use read::{MAX_STEPS, MAX_TEXT, read};
 pub use render::{BadValue, Values, text_of};
 pub use template::{Expression, Part, Template};
 pub use tree::{BadDefinition, Call, Flow, Kind, Step, What};
-pub use uses::{LiteralInput, Uses};
+pub use uses::Use;

@@ -9,6 +9,7 @@
 //! `parallel` keeps what its branches set. `$error` and `$url` are there in
 //! `catch` and `notify` only.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,17 @@ pub struct Step {
     /// What it does.
     #[serde(rename = "do")]
     pub what: What,
+}
+
+impl Step {
+    /// The variables that it sets itself.
+    fn sets(&self) -> impl Iterator<Item = &str> {
+        let vars = match &self.what {
+            What::Set { vars, .. } => vars.as_slice(),
+            _ => &[],
+        };
+        vars.iter().map(|(name, _)| name.as_str()).chain(self.id.as_deref())
+    }
 }
 
 /// A call of a connection's endpoint.
@@ -271,6 +283,21 @@ impl Flow {
         Self { file: self.file.clone(), name: self.name.clone(), ..Self::default() }
     }
 
+    /// Where each variable is first set.
+    pub(crate) fn places(&self) -> BTreeMap<&str, u32> {
+        fn place<'a>(steps: &'a [Step], places: &mut BTreeMap<&'a str, u32>) {
+            for step in steps {
+                for name in step.sets() {
+                    places.entry(name).or_insert(step.line);
+                }
+                step.what.blocks().into_iter().for_each(|block| place(block, places));
+            }
+        }
+        let mut places = BTreeMap::new();
+        place(&self.steps, &mut places);
+        places
+    }
+
     /// Every variable that its steps set, each once, in the order they stand.
     pub fn names(&self) -> Vec<&str> {
         let mut names = Vec::new();
@@ -281,11 +308,7 @@ impl Flow {
 
 fn collect<'a>(steps: &'a [Step], names: &mut Vec<&'a str>) {
     for step in steps {
-        let vars = match &step.what {
-            What::Set { vars, .. } => vars.as_slice(),
-            _ => &[],
-        };
-        for name in vars.iter().map(|(name, _)| name.as_str()).chain(step.id.as_deref()) {
+        for name in step.sets() {
             if !names.contains(&name) {
                 names.push(name);
             }

@@ -36,6 +36,20 @@ pub(crate) struct Node {
     pub(crate) data: Data,
 }
 
+impl Node {
+    fn move_down(&mut self, lines: u32) {
+        self.at.line = self.at.line.saturating_add(lines);
+        match &mut self.data {
+            Data::List(items) => items.iter_mut().for_each(|item| item.move_down(lines)),
+            Data::Map(entries) => entries.iter_mut().for_each(|(key, item)| {
+                key.at.line = key.at.line.saturating_add(lines);
+                item.move_down(lines);
+            }),
+            _ => {}
+        }
+    }
+}
+
 /// A key and where it stands.
 #[derive(Debug)]
 pub(crate) struct Key {
@@ -78,8 +92,19 @@ impl Data {
     }
 }
 
-/// Reads one document.
+/// Reads one document. Empty lines before it only count.
 pub(crate) fn parse(text: &str) -> Result<Node, Problem> {
+    let before = text.bytes().take_while(|byte| *byte == b'\n').count();
+    let lines = u32::try_from(before).unwrap_or(u32::MAX);
+    let mut read = parse_all(text.get(before..).unwrap_or_default());
+    match &mut read {
+        Ok(node) => node.move_down(lines),
+        Err(problem) => problem.line = problem.line.saturating_add(lines),
+    }
+    read
+}
+
+fn parse_all(text: &str) -> Result<Node, Problem> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_ALIASED },
