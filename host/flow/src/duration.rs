@@ -33,7 +33,7 @@ pub fn parse_duration(text: &str) -> Option<u64> {
 }
 
 /// A value as a time span in milliseconds: a text as above, or a number of seconds.
-pub(crate) fn span_ms(value: &Val) -> Option<u64> {
+pub fn span_ms(value: &Val) -> Option<u64> {
     match value {
         Val::Num(_) => whole_ms(value),
         Val::TStr(_) => parse_duration(&text_of(value).ok()?),

@@ -27,7 +27,7 @@ mod uses;
 mod yaml;
 
 pub use check::{Endpoint, Surroundings, check};
-pub use duration::{instant_ms, parse_duration};
+pub use duration::{instant_ms, parse_duration, span_ms};
 pub use jaq_json::Val;
 pub use jq::{BadJq, Program};
 pub use json::{from_json, to_json};
@@ -35,5 +35,5 @@ pub use problem::{Level, Problem};
 pub use read::{MAX_STEPS, MAX_TEXT, read};
 pub use render::{BadValue, Values, text_of};
 pub use template::{Expression, Part, Template};
-pub use tree::{BadDefinition, Call, Flow, Kind, Step, What};
+pub use tree::{BadDefinition, Call, Flow, Kind, Step, What, names_in};
 pub use uses::Use;

@@ -32,7 +32,7 @@ type Programs = BTreeMap<String, Vec<(Vec<String>, Program)>>;
 #[derive(Clone, Debug, Default)]
 pub struct Values {
     dot: Val,
-    vars: BTreeMap<String, Val>,
+    vars: BTreeMap<Rc<str>, Val>,
     /// Each expression is compiled once, when it is first needed.
     programs: Rc<RefCell<Programs>>,
 }
@@ -48,7 +48,7 @@ impl Values {
         match self.vars.get_mut(name) {
             Some(known) => *known = value,
             None => {
-                self.vars.insert(name.to_owned(), value);
+                self.vars.insert(name.into(), value);
             }
         }
     }

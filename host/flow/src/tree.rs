@@ -300,10 +300,15 @@ impl Flow {
 
     /// Every variable that its steps set, each once, in the order they stand.
     pub fn names(&self) -> Vec<&str> {
-        let mut names = Vec::new();
-        collect(&self.steps, &mut names);
-        names
+        names_in(&self.steps)
     }
+}
+
+/// Every variable that these steps set, each once, in the order they stand.
+pub fn names_in(steps: &[Step]) -> Vec<&str> {
+    let mut names = Vec::new();
+    collect(steps, &mut names);
+    names
 }
 
 fn collect<'a>(steps: &'a [Step], names: &mut Vec<&'a str>) {
