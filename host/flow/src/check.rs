@@ -47,7 +47,7 @@ pub struct Surroundings {
 
 /// What is wrong with a workflow, in the order of the lines.
 pub fn check(flow: &Flow, around: &Surroundings) -> Vec<Problem> {
-    let mut checker = Checker { flow, around, later: flow.places(), problems: Vec::new() };
+    let mut checker = Checker { flow, around, later: flow.places(), open: Vec::new(), problems: Vec::new() };
     let mut scope = Scope::default();
     scope.built_in("message");
     for (name, _) in &flow.given {
@@ -57,7 +57,8 @@ pub fn check(flow: &Flow, around: &Surroundings) -> Vec<Problem> {
     if let Some(answer) = &flow.answer {
         checker.template(answer, &scope);
         if let Some(line) = ended {
-            let (line_of_answer, column) = answer.expressions().first().map_or((1, 1), |it| (it.line, it.column));
+            let (line_of_answer, column) =
+                answer.expressions().first().map_or((1, 1), |it| (it.line, it.column));
             checker.problems.push(Problem::warning(
                 line_of_answer,
                 column,
@@ -74,6 +75,8 @@ struct Checker<'a> {
     around: &'a Surroundings,
     /// Where each variable is set, for what is said of one that is not yet.
     later: BTreeMap<&'a str, u32>,
+    /// The steps that are being looked at, each within the one before.
+    open: Vec<&'a Step>,
     problems: Vec<Problem>,
 }
 
@@ -105,10 +108,13 @@ impl<'a> Checker<'a> {
 
     /// One step; whether it certainly ends what it stands in.
     fn step(&mut self, step: &'a Step, scope: &mut Scope<'a>) -> bool {
+        self.open.push(step);
         let ends = self.what(step, scope);
+        self.open.pop();
         if let Some(id) = &step.id {
             if let Some(line) = scope.line_of_id(id) {
-                let message = format!("the id `{id}` is that of the step of line {line} already: choose another");
+                let message =
+                    format!("the id `{id}` is that of the step of line {line} already: choose another");
                 self.problems.push(Problem::new(step.line, step.column, message));
             }
             let gives = match &step.what {
@@ -146,8 +152,11 @@ impl<'a> Checker<'a> {
             What::If { when, then, otherwise } => {
                 self.template(when, scope);
                 if let Some(always) = when.literal() {
-                    let way = if matches!(always, Value::Null | Value::Bool(false)) { "else" } else { "then" };
-                    let message = format!("this is always the same, so only `{way}` is ever done: write a condition, like `${{ .amount > 100 }}`");
+                    let way =
+                        if matches!(always, Value::Null | Value::Bool(false)) { "else" } else { "then" };
+                    let message = format!(
+                        "this is always the same, so only `{way}` is ever done: write a condition, like `${{ .amount > 100 }}`"
+                    );
                     self.problems.push(Problem::warning(step.line, step.column, message));
                 }
                 let ways = [self.block(then, scope), self.block(otherwise, scope)];
@@ -165,7 +174,9 @@ impl<'a> Checker<'a> {
                 inner.built_in("item");
                 inner.built_in("index");
                 for name in set_outside(steps, scope) {
-                    let message = format!("`${name}` is set for each item by itself: after `for-each` it is what it was before; use `gives` to bring values out");
+                    let message = format!(
+                        "`${name}` is set for each item by itself: after `for-each` it is what it was before; use `gives` to bring values out"
+                    );
                     self.problems.push(Problem::warning(step.line, step.column, message));
                 }
                 self.steps(steps, &mut inner);
@@ -181,7 +192,9 @@ impl<'a> Checker<'a> {
                     let (inner, ended) = self.block(steps, scope);
                     for (id, line) in inner.new_ids(scope) {
                         if let Some(other) = all.line_of_id(id).filter(|_| scope.line_of_id(id).is_none()) {
-                            let message = format!("the id `{id}` is that of the step of line {other} already, in another branch: choose another");
+                            let message = format!(
+                                "the id `{id}` is that of the step of line {other} already, in another branch: choose another"
+                            );
                             self.problems.push(Problem::new(line, 1, message));
                         }
                     }
@@ -242,7 +255,9 @@ impl<'a> Checker<'a> {
                 }
                 for (name, _) in vars {
                     if let Some(line) = scope.line_of_id(name) {
-                        let message = format!("`{name}` is the id of the step of line {line}: choose another name for the variable");
+                        let message = format!(
+                            "`{name}` is the id of the step of line {line}: choose another name for the variable"
+                        );
                         self.problems.push(Problem::new(step.line, step.column, message));
                     }
                     scope.set(name, Known { line: step.line, gives: None });
@@ -273,7 +288,11 @@ impl<'a> Checker<'a> {
     fn workflow(&mut self, step: &Step, workflow: &str, wait: bool) {
         let itself = self.flow.name.as_deref() == Some(workflow);
         if itself {
-            let end = if wait { ", and waits for it: without a condition it never ends" } else { ": without a condition it goes on for ever" };
+            let end = if wait {
+                ", and waits for it: without a condition it never ends"
+            } else {
+                ": without a condition it goes on for ever"
+            };
             let message = format!("`{workflow}` starts itself{end}");
             self.problems.push(Problem::warning(step.line, step.column, message));
         } else if !self.around.workflows.iter().any(|known| known == workflow) {
@@ -309,7 +328,8 @@ impl<'a> Checker<'a> {
                 say(format!("`{connection}.{endpoint}` takes `{takes}`, which this cannot be: {misfit}"));
             }
         } else if *input == Template::Literal(Value::Null) {
-            let message = format!("`{connection}.{endpoint}` takes `{takes}`, but is given nothing: add `with:`");
+            let message =
+                format!("`{connection}.{endpoint}` takes `{takes}`, but is given nothing: add `with:`");
             self.problems.push(Problem::warning(*line, *column, message));
         }
         if let Template::Jq(expression) = input
@@ -345,17 +365,23 @@ impl<'a> Checker<'a> {
             return self.problems.push(Problem::new(expression.line, expression.column, message));
         }
         let free = free_variables(jq);
-        for (name, offset) in &free {
-            if scope.get(name).is_none() {
-                let (line, column) = place(*offset);
-                let message = self.unset(name, line, scope);
-                self.problems.push(Problem::new(line, column, message));
-            }
+        let unset: Vec<_> = free.iter().filter(|(name, _)| scope.get(name).is_none()).collect();
+        for (name, offset) in &unset {
+            let (line, column) = place(*offset);
+            let message = self.unset(name, line, scope);
+            self.problems.push(Problem::new(line, column, message));
+        }
+        if !unset.is_empty() {
+            return; // `$create-lead` would be told twice
         }
         let names: Vec<&str> = free.iter().map(|(name, _)| *name).collect();
         if let Err(bad) = Program::compile(jq, &names) {
             let (line, column) = place(bad.offset);
-            self.problems.push(Problem::new(line, column, format!("`{}` is no jq: {}", short(jq), bad.message)));
+            self.problems.push(Problem::new(
+                line,
+                column,
+                format!("`{}` is no jq: {}", short(jq), bad.message),
+            ));
         }
     }
 
@@ -366,6 +392,9 @@ impl<'a> Checker<'a> {
             ("item" | "index", _) => only("`for-each`"),
             ("error", _) => only("`catch`"),
             ("url", _) => only("the `notify` of `wait-for`"),
+            _ if self.open.iter().any(|step| step.sets().any(|set| set == name)) => {
+                format!("`${name}` is what this step makes: it is there in the steps after it")
+            }
             (_, Some(set)) if *set >= line => format!(
                 "`${name}` is not there yet: it is the output of the step of line {set}, which comes later"
             ),
@@ -400,9 +429,10 @@ fn set_outside<'a>(steps: &'a [Step], scope: &Scope<'_>) -> Vec<&'a str> {
 /// As much of an expression as a message needs.
 fn short(jq: &str) -> String {
     const MOST: usize = 60;
-    let mut short: String = jq.chars().take(MOST).flat_map(char::escape_debug).collect();
-    if jq.chars().nth(MOST).is_some() {
+    let line = jq.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut short: String = line.chars().filter(|c| !c.is_control()).take(MOST).collect();
+    if line.chars().nth(MOST).is_some() {
         short.push('…');
     }
-    short.replace("\\\"", "\"").replace("\\'", "'")
+    short
 }

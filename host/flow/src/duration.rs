@@ -67,7 +67,13 @@ mod tests {
 
     #[test]
     fn spans_are_read_as_people_write_them() {
-        let table = [("90s", 90_000), ("1h30m", 5_400_000), ("3d", 259_200_000), ("500ms", 500), ("1h 5s", 3_605_000)];
+        let table = [
+            ("90s", 90_000),
+            ("1h30m", 5_400_000),
+            ("3d", 259_200_000),
+            ("500ms", 500),
+            ("1h 5s", 3_605_000),
+        ];
         for (text, ms) in table {
             assert_eq!(parse_duration(text), Some(ms), "{text}");
         }

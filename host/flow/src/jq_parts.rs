@@ -166,7 +166,7 @@ mod tests {
         ] {
             assert_eq!(free_variables(jq).into_iter().map(|it| it.0).collect::<Vec<_>>(), want, "{jq}");
         }
-        assert_eq!(free_variables("1 + $ab"), vec![("ab", 5)]);
+        assert_eq!(free_variables("1 + $ab"), vec![("ab", 4)]);
     }
 
     #[test]

@@ -102,7 +102,9 @@ mod tests {
 
     #[test]
     fn numbers_come_out_as_other_readers_expect_them() {
-        for (number, text) in [(5.0, "5"), (-0.0, "0"), (-3.0, "-3"), (0.1, "0.1"), (f64::NAN, "null"), (f64::INFINITY, "null")] {
+        for (number, text) in
+            [(5.0, "5"), (-0.0, "0"), (-3.0, "-3"), (0.1, "0.1"), (f64::NAN, "null"), (f64::INFINITY, "null")]
+        {
             assert_eq!(to_json(&Val::from(number)).unwrap(), text);
         }
     }

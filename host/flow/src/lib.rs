@@ -14,9 +14,9 @@
 
 mod check;
 mod duration;
-mod json;
 mod jq;
 mod jq_parts;
+mod json;
 mod problem;
 mod read;
 mod render;
@@ -37,3 +37,6 @@ pub use render::{BadValue, Values, text_of};
 pub use template::{Expression, Part, Template};
 pub use tree::{BadDefinition, Call, Flow, Kind, Step, What, names_in};
 pub use uses::Use;
+
+#[cfg(test)]
+mod tests;

@@ -67,7 +67,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn document(&mut self, root: yaml::Node, file: &str) -> Option<Flow> {
         let at = root.at;
-        let mut fields = Fields::of(root, "a workflow is a mapping: `kind: workflow`, `name:`, `steps:`", self)?;
+        let mut fields =
+            Fields::of(root, "a workflow is a mapping: `kind: workflow`, `name:`, `steps:`", self)?;
         if let Some((_, kind)) = fields.take("kind")
             && !matches!(&kind.data, yaml::Data::Text(kind) if kind == "workflow")
         {

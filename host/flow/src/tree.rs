@@ -52,7 +52,7 @@ pub struct Step {
 
 impl Step {
     /// The variables that it sets itself.
-    fn sets(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn sets(&self) -> impl Iterator<Item = &str> {
         let vars = match &self.what {
             What::Set { vars, .. } => vars.as_slice(),
             _ => &[],

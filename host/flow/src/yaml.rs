@@ -118,6 +118,7 @@ fn problem(error: &Error) -> Problem {
     let place = error.location().map_or(Place { line: 1, column: 1 }, Place::from);
     let message = match error.without_snippet() {
         Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` is there twice"),
+        Error::MultipleDocuments { .. } => "a second document begins here: a workflow is one".to_owned(),
         // The text may quote the file, control characters included.
         other => DefaultMessageFormatter
             .format_message(other)

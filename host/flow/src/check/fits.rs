@@ -54,7 +54,9 @@ impl<'a> Seen<'a> {
         Some(match self {
             Self::Value(Value::Null) => "null",
             Self::Value(Value::Bool(_)) => "boolean",
-            Self::Value(Value::Number(number)) if number.as_f64().is_some_and(|it| it.fract() == 0.0) => "integer",
+            Self::Value(Value::Number(number)) if number.as_f64().is_some_and(|it| it.fract() == 0.0) => {
+                "integer"
+            }
             Self::Value(Value::Number(_)) => "number",
             Self::Value(Value::String(_)) | Self::SomeText => "string",
             Self::Value(Value::Array(_)) | Self::List(_) => "array",
@@ -76,7 +78,9 @@ impl<'a> Seen<'a> {
             Self::Value(Value::Object(entries)) => {
                 entries.iter().map(|(key, value)| (key.as_str(), Self::Value(value))).collect()
             }
-            Self::Map(entries) => entries.iter().map(|(key, value)| (key.as_str(), Self::of(value))).collect(),
+            Self::Map(entries) => {
+                entries.iter().map(|(key, value)| (key.as_str(), Self::of(value))).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -130,7 +134,12 @@ impl<'a> Search<'a> {
         if wanted.contains(&kind) || kind == "integer" && wanted.contains(&"number") {
             return true;
         }
-        self.found.push(format!("{} is {}, not {}", place(path), named(kind), wanted.iter().map(|it| named(it)).collect::<Vec<_>>().join(" or ")));
+        self.found.push(format!(
+            "{} is {}, not {}",
+            place(path),
+            named(kind),
+            wanted.iter().map(|it| named(it)).collect::<Vec<_>>().join(" or ")
+        ));
         false
     }
 
@@ -139,7 +148,9 @@ impl<'a> Search<'a> {
         if value.is_array() || value.is_object() {
             return; // numbers in them may be equal and written differently
         }
-        let same = |other: &Value| other == value || matches!((other.as_f64(), value.as_f64()), (Some(a), Some(b)) if a == b);
+        let same = |other: &Value| {
+            other == value || matches!((other.as_f64(), value.as_f64()), (Some(a), Some(b)) if a == b)
+        };
         if let Some(choices) = schema.get("enum").and_then(Value::as_array)
             && !choices.iter().any(same)
         {
@@ -157,7 +168,9 @@ impl<'a> Search<'a> {
             return;
         }
         let entries = seen.entries();
-        for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        for name in
+            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+        {
             if !entries.iter().any(|(key, _)| *key == name) {
                 self.found.push(format!("{} lacks `{name}`", place(path)));
             }
@@ -170,7 +183,12 @@ impl<'a> Search<'a> {
                 None if schema.get("additionalProperties") == Some(&Value::Bool(false))
                     && !schema.contains_key("patternProperties") =>
                 {
-                    self.found.push(format!("{} has `{}`, which is not known{}", place(path), key.escape_debug(), hint(key, known())));
+                    self.found.push(format!(
+                        "{} has `{}`, which is not known{}",
+                        place(path),
+                        key.escape_debug(),
+                        hint(key, known())
+                    ));
                 }
                 None => {}
             }
@@ -235,7 +253,9 @@ mod tests {
         match value {
             Value::String(text) => Template::text(text, 1, 1, 1).unwrap(),
             Value::Array(items) => Template::List(items.iter().map(made).collect()),
-            Value::Object(entries) => Template::Map(entries.iter().map(|(key, it)| (key.clone(), made(it))).collect()),
+            Value::Object(entries) => {
+                Template::Map(entries.iter().map(|(key, it)| (key.clone(), made(it))).collect())
+            }
             other => Template::Literal(other.clone()),
         }
     }
@@ -256,20 +276,29 @@ mod tests {
         for (value, want) in [
             (json!(null), vec!["`with` is nothing, not a mapping"]),
             (json!("text ${ . }"), vec!["`with` is a text, not a mapping"]),
-            (json!({ "name": 1, "size": "larg" }), vec![
-                "`with.name` is a whole number, not a text",
-                "`with.size` is none of \"small\", \"large\" (did you mean `large`?)",
-            ]),
-            (json!({ "nane": "n", "size": "small" }), vec![
-                "`with` lacks `name`",
-                "`with` has `nane`, which is not known (did you mean `name`?)",
-            ]),
-            (json!({ "name": "n", "size": "small", "count": 1.5, "tags": ["x", 2], "never": "${ . }" }), vec![
-                "`with.count` is a number, not a whole number",
-                "`with.tags.1` is a whole number, not a text or nothing",
-                "`with.never` must not be there",
-            ]),
-            (json!({ "name": "n", "size": "small", "next": { "name": "${ . }" } }), vec!["`with.next` lacks `size`"]),
+            (
+                json!({ "name": 1, "size": "larg" }),
+                vec![
+                    "`with.name` is a whole number, not a text",
+                    "`with.size` is none of \"small\", \"large\" (did you mean `large`?)",
+                ],
+            ),
+            (
+                json!({ "nane": "n", "size": "small" }),
+                vec!["`with` lacks `name`", "`with` has `nane`, which is not known (did you mean `name`?)"],
+            ),
+            (
+                json!({ "name": "n", "size": "small", "count": 1.5, "tags": ["x", 2], "never": "${ . }" }),
+                vec![
+                    "`with.count` is a number, not a whole number",
+                    "`with.never` must not be there",
+                    "`with.tags.1` is a whole number, not a text or nothing",
+                ],
+            ),
+            (
+                json!({ "name": "n", "size": "small", "next": { "name": "${ . }" } }),
+                vec!["`with.next` lacks `size`"],
+            ),
         ] {
             assert_eq!(told(&value), want, "{value}");
         }

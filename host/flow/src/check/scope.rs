@@ -49,7 +49,11 @@ impl<'a> Scope<'a> {
 
     /// The ids that are set here and not there.
     pub(super) fn new_ids(&self, before: &Self) -> Vec<(&'a str, u32)> {
-        self.ids.iter().filter(|(id, _)| !before.ids.contains_key(*id)).map(|(id, line)| (*id, *line)).collect()
+        self.ids
+            .iter()
+            .filter(|(id, _)| !before.ids.contains_key(*id))
+            .map(|(id, line)| (*id, *line))
+            .collect()
     }
 
     /// Adds what may be set on another way. What differs is not known.

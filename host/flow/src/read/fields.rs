@@ -61,7 +61,8 @@ impl Fields {
     /// Complains about what is left. `of` has these keys.
     pub(super) fn finish(self, of: &str, known: &[&str], reader: &mut Reader<'_>) {
         for (key, _) in self.left {
-            let called = OTHERWISE_CALLED.iter().find(|(other, here)| *other == key.name && known.contains(here));
+            let called =
+                OTHERWISE_CALLED.iter().find(|(other, here)| *other == key.name && known.contains(here));
             let near = match called {
                 Some((_, here)) => format!(" (did you mean `{here}`?)"),
                 None => hint(&key.name, known.iter().copied()),

@@ -83,7 +83,10 @@ impl Reader<'_> {
         self.steps += 1;
         if self.steps > MAX_STEPS {
             if self.steps == MAX_STEPS + 1 {
-                self.wrong(at, format!("there are more than {MAX_STEPS} steps: move some into a workflow of their own"));
+                self.wrong(
+                    at,
+                    format!("there are more than {MAX_STEPS} steps: move some into a workflow of their own"),
+                );
             }
             return None;
         }
@@ -117,7 +120,9 @@ impl Reader<'_> {
             };
             let slip = fields.keys().find(|key| !near(&key.name).is_empty()).or(fields.keys().next());
             let (at, message) = match slip {
-                Some(key) => (key.at, format!("unknown step `{}`{}", key.name.escape_debug(), near(&key.name))),
+                Some(key) => {
+                    (key.at, format!("unknown step `{}`{}", key.name.escape_debug(), near(&key.name)))
+                }
                 None => (fields.at, "a step that does nothing".to_owned()),
             };
             self.wrong(at, format!("{message}; a step is one of {}", list(names())));
@@ -158,7 +163,8 @@ impl Reader<'_> {
             }
             "for-each" => {
                 let over = self.checked(value, "`for-each` takes a list: `${ .items }`", Value::is_array);
-                let at_once = fields.take("at-once").and_then(|it| self.number(&it.1, "at-once", 1..=MAX_AT_ONCE));
+                let at_once =
+                    fields.take("at-once").and_then(|it| self.number(&it.1, "at-once", 1..=MAX_AT_ONCE));
                 let steps = self.block(fields, "steps", at, "for-each");
                 let gives = fields.take("gives").map(|it| self.template(it.1));
                 What::ForEach { over, at_once: at_once.unwrap_or(1), steps: steps?, gives }
@@ -179,7 +185,10 @@ impl Reader<'_> {
                 let catch = self.maybe_block(fields, "catch");
                 let finally = self.maybe_block(fields, "finally");
                 if catch.is_none() && finally.is_none() {
-                    self.wrong(at, "a `try` needs a `catch` or a `finally`: steps for when it fails, or for any case");
+                    self.wrong(
+                        at,
+                        "a `try` needs a `catch` or a `finally`: steps for when it fails, or for any case",
+                    );
                 }
                 if let (Some((at, _)), None) = (&on, &catch) {
                     self.wrong(*at, "`on` says which errors are caught, but there is no `catch`");
@@ -218,12 +227,16 @@ impl Reader<'_> {
             }
             "workflow" => {
                 let workflow = self.name(value, "a workflow");
-                let input = fields.take("with").map_or(Template::Literal(Value::Null), |it| self.template(it.1));
+                let input =
+                    fields.take("with").map_or(Template::Literal(Value::Null), |it| self.template(it.1));
                 let wait = match fields.take("wait").map(|it| it.1) {
                     None => true,
                     Some(Node { data: Data::Bool(wait), .. }) => wait,
                     Some(other) => {
-                        self.wrong(other.at, "`wait` is `true` or `false`: whether the other run's end is waited for");
+                        self.wrong(
+                            other.at,
+                            "`wait` is `true` or `false`: whether the other run's end is waited for",
+                        );
                         return None;
                     }
                 };
@@ -233,7 +246,8 @@ impl Reader<'_> {
                 let topic = self.checked(value, &format!("this cannot name a topic: {NAME}"), |it| {
                     it.as_str().is_some_and(is_name)
                 });
-                let data = fields.take("with").map_or(Template::Literal(Value::Null), |it| self.template(it.1));
+                let data =
+                    fields.take("with").map_or(Template::Literal(Value::Null), |it| self.template(it.1));
                 What::Publish { topic, data }
             }
             "set" | "keys" => {
@@ -247,9 +261,10 @@ impl Reader<'_> {
             }
             "reply" => What::Reply(self.template(value)),
             "fail" => {
-                let message = self.checked(value, "`fail` takes the message: `fail: no such customer`", |it| {
-                    it.as_str().is_some_and(|text| !text.is_empty())
-                });
+                let message =
+                    self.checked(value, "`fail` takes the message: `fail: no such customer`", |it| {
+                        it.as_str().is_some_and(|text| !text.is_empty())
+                    });
                 let kind = fields.take("kind").and_then(|it| self.kind(it.1));
                 What::Fail { kind: kind.unwrap_or(Kind::Permanent), message }
             }
@@ -261,7 +276,8 @@ impl Reader<'_> {
     }
 
     fn call(&mut self, node: Node, with: Option<Node>) -> Option<Call> {
-        const WANT: &str = "`call` takes a connection and its endpoint, with a dot between: `crm.create-lead`";
+        const WANT: &str =
+            "`call` takes a connection and its endpoint, with a dot between: `crm.create-lead`";
         let input = with.map_or(Template::Literal(Value::Null), |with| self.template(with));
         let at = node.at;
         let text = self.plain(node, WANT)?;
@@ -281,7 +297,8 @@ impl Reader<'_> {
 
     fn undo(&mut self, node: Node) -> Option<Call> {
         let at = node.at;
-        let mut fields = Fields::of(node, "`undo` is a call: `undo: { call: crm.delete-lead, with: … }`", self)?;
+        let mut fields =
+            Fields::of(node, "`undo` is a call: `undo: { call: crm.delete-lead, with: … }`", self)?;
         let call = fields.take("call");
         let with = fields.take("with").map(|it| it.1);
         if call.is_none() {
@@ -299,7 +316,10 @@ impl Reader<'_> {
         let mut fields = Fields::of(value, "", self)?;
         let until = fields.take("until");
         if until.is_none() {
-            self.wrong(at, "`sleep` takes a time, `10m`, or an instant, `{ until: \"2026-01-31T08:00:00Z\" }`");
+            self.wrong(
+                at,
+                "`sleep` takes a time, `10m`, or an instant, `{ until: \"2026-01-31T08:00:00Z\" }`",
+            );
         }
         fields.finish("`sleep`", &["until"], self);
         let want = "`until` takes an instant with its zone, like `2026-01-31T08:00:00Z`";
@@ -312,7 +332,8 @@ impl Reader<'_> {
 
     /// A time span that may be made by an expression.
     fn span(&mut self, node: Node, what: &str) -> Template {
-        let want = format!("`{what}` takes a time, like `90s`, `10m`, `1h30m` or `3d`, or a number of seconds");
+        let want =
+            format!("`{what}` takes a time, like `90s`, `10m`, `1h30m` or `3d`, or a number of seconds");
         self.checked(node, &want, |value| match value {
             Value::String(text) => parse_duration(text).is_some(),
             other => other.as_f64().is_some_and(|seconds| seconds >= 0.0),
@@ -399,14 +420,22 @@ impl Reader<'_> {
             return None;
         };
         if entries.len() > MAX_KEYS {
-            self.wrong(at, format!("a run has at most {MAX_KEYS} business keys; these are {}", entries.len()));
+            self.wrong(
+                at,
+                format!("a run has at most {MAX_KEYS} business keys; these are {}", entries.len()),
+            );
         }
-        Some(entries.into_iter().map(|(key, value)| {
-            if key.name.is_empty() || key.name.len() > MAX_NAME {
-                self.wrong(key.at, format!("the name of a business key has 1 to {MAX_NAME} bytes"));
-            }
-            (key.name, self.template(value))
-        }).collect())
+        Some(
+            entries
+                .into_iter()
+                .map(|(key, value)| {
+                    if key.name.is_empty() || key.name.len() > MAX_NAME {
+                        self.wrong(key.at, format!("the name of a business key has 1 to {MAX_NAME} bytes"));
+                    }
+                    (key.name, self.template(value))
+                })
+                .collect(),
+        )
     }
 
     /// The name of a variable.
@@ -423,7 +452,10 @@ impl Reader<'_> {
             return Some(text);
         }
         let better = text.replace(['-', ' ', '.'], "_");
-        let better = if better != text && better.chars().all(inner) && better.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        let better = if better != text
+            && better.chars().all(inner)
+            && better.starts_with(|c: char| c.is_ascii_alphabetic())
+        {
             format!(", like `{better}`")
         } else {
             String::new()

@@ -124,7 +124,10 @@ impl Reader<'_> {
     pub(super) fn plain(&mut self, node: Node, want: &str) -> Option<String> {
         match node.data {
             Data::Text(text) if text.contains("${") => {
-                self.wrong(node.at, format!("{want}; it must be known before the run, so it holds no `${{ … }}`"));
+                self.wrong(
+                    node.at,
+                    format!("{want}; it must be known before the run, so it holds no `${{ … }}`"),
+                );
                 None
             }
             Data::Text(text) => Some(text),
@@ -143,7 +146,10 @@ impl Reader<'_> {
         };
         let fits = number.filter(|number| range.contains(number));
         if fits.is_none() {
-            self.wrong(node.at, format!("`{what}` is a whole number from {} to {}", range.start(), range.end()));
+            self.wrong(
+                node.at,
+                format!("`{what}` is a whole number from {} to {}", range.start(), range.end()),
+            );
         }
         fits
     }
@@ -175,7 +181,6 @@ impl Reader<'_> {
         kind
     }
 }
-
 
 /// Whether a text can be a name: of a connection, an endpoint, a workflow, a topic or an event.
 pub(super) fn is_name(text: &str) -> bool {
