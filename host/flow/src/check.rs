@@ -15,7 +15,7 @@ use serde_json::Value;
 use self::fits::misfits;
 use self::scope::{Known, Scope};
 use crate::jq::Program;
-use crate::jq_parts::{MAX_BRACKETS, free_variables, is_too_deep, only_variable};
+use crate::jq_parts::{free_variables, only_variable};
 use crate::problem::Problem;
 use crate::read::{BUILT_IN, tidy};
 use crate::suggest::hint;
@@ -360,10 +360,6 @@ impl<'a> Checker<'a> {
                 lines => (expression.line.saturating_add(lines), 1), // how far it is indented is not known
             }
         };
-        if is_too_deep(jq) {
-            let message = format!("brackets stand in each other more than {MAX_BRACKETS} deep");
-            return self.problems.push(Problem::new(expression.line, expression.column, message));
-        }
         let free = free_variables(jq);
         let unset: Vec<_> = free.iter().filter(|(name, _)| scope.get(name).is_none()).collect();
         for (name, offset) in &unset {

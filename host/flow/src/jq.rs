@@ -10,6 +10,8 @@ use jaq_core::load::{Arena, File, Loader};
 use jaq_core::{Compiler, Ctx, Vars, load};
 use jaq_json::Val;
 
+use crate::jq_parts::{MAX_BRACKETS, is_too_deep};
+
 /// Filters that ask the clock, the environment or the machine's time zone,
 /// write to a log, or end the process: an expression has none of them.
 pub(crate) const ABSENT: [&str; 13] = [
@@ -60,6 +62,10 @@ impl std::fmt::Debug for Program {
 impl Program {
     /// Compiles an expression that may use these variables, named without their `$`.
     pub fn compile(text: &str, vars: &[&str]) -> Result<Self, BadJq> {
+        if is_too_deep(text) {
+            let message = format!("brackets stand in each other more than {MAX_BRACKETS} deep");
+            return Err(BadJq { offset: 0, message });
+        }
         if let Some((start, keys)) = path(text, vars) {
             return Ok(Self(Rc::new(Way::Path { start, keys })));
         }

@@ -12,6 +12,9 @@ pub(crate) const MAX_BRACKETS: usize = 100;
 /// The variables that an expression uses and does not bind itself, each once,
 /// without their `$`, with their place in bytes. Empty for what is no jq.
 pub(crate) fn free_variables(jq: &str) -> Vec<(&str, usize)> {
+    if is_too_deep(jq) {
+        return Vec::new(); // that is said when it is compiled
+    }
     let Ok(tokens) = Lexer::new(jq).lex() else { return Vec::new() };
     let Ok(term) = Parser::new(&tokens).parse(Parser::term) else { return Vec::new() };
     let mut search = Search { bound: Vec::new(), free: Vec::new() };

@@ -220,7 +220,7 @@ fn bad_jq_is_found_where_it_stands() {
     assert!(said(&format!("- map: ${{ {} }}", "(".repeat(500))).starts_with("3:8: `${` is never closed"));
     let deep = format!("- map: ${{ {}1{} }}", "(".repeat(500), ")".repeat(500));
     assert!(
-        said(&deep).starts_with("3:11: brackets stand in each other more than 100 deep"),
+        said(&deep).contains("is no jq: brackets stand in each other more than 100 deep"),
         "{}",
         said(&deep)
     );
