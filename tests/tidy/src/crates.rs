@@ -189,7 +189,12 @@ fn versions_live_in_the_root_manifest_only() {
 #[test]
 fn a_crate_is_named_by_its_path() {
     let mut offenders = Vec::new();
-    for (folder, start) in [("host", "host-"), ("tests", "tests-"), ("guests/builtin", "builtin-"), ("guests/examples", "example-")] {
+    for (folder, start) in [
+        ("host", "host-"),
+        ("tests", "tests-"),
+        ("guests/builtin", "builtin-"),
+        ("guests/examples", "example-"),
+    ] {
         for path in files(&["toml"]) {
             let Ok(inner) = path.strip_prefix(folder) else { continue };
             let parts: Vec<_> = inner.iter().filter_map(|part| part.to_str()).collect();
