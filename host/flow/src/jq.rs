@@ -1,16 +1,14 @@
 //! jq, without anything that reaches out or differs from run to run.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use jaq_core::data::JustLut;
-use jaq_core::load::parse::Def;
 use jaq_core::load::{Arena, File, Loader};
 use jaq_core::{Compiler, Ctx, Vars, load};
 use jaq_json::Val;
 
 use crate::jq_parts::{MAX_BRACKETS, is_too_deep};
+use crate::prelude::needed;
 
 /// Filters that ask the clock, the environment or the machine's time zone,
 /// write to a log, or end the process: an expression has none of them.
@@ -70,7 +68,9 @@ impl Program {
             return Ok(Self(Rc::new(Way::Path { start, keys })));
         }
         let arena = Arena::default();
-        let modules = Loader::new(needed(text)).load(&arena, File { code: text, path: () });
+        let prelude = needed(text);
+        let defs = load::parse(&prelude, |parser| parser.defs()).unwrap_or_default();
+        let modules = Loader::new(defs).load(&arena, File { code: text, path: () });
         let modules = modules.map_err(|errors| unreadable(text, errors))?;
         let names: Vec<String> = vars.iter().map(|name| format!("${name}")).collect();
         let filter = Compiler::default()
@@ -141,77 +141,6 @@ fn funs() -> impl Iterator<Item = jaq_core::native::Fun<JustLut<Val>>> {
         .chain(jaq_std::funs())
         .chain(jaq_json::funs())
         .filter(|(name, ..)| !ABSENT.contains(name))
-}
-
-/// jq's own definitions, with the words that each uses.
-struct Prelude {
-    defs: Vec<Def<&'static str>>,
-    by_name: BTreeMap<&'static str, Vec<usize>>,
-}
-
-thread_local! {
-    /// Parsed once: an expression compiles only what it needs of it.
-    static PRELUDE: RefCell<Option<Rc<Prelude>>> = const { RefCell::new(None) };
-}
-
-fn prelude() -> Rc<Prelude> {
-    PRELUDE.with_borrow_mut(|kept| {
-        let made = || {
-            let all = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
-            let defs: Vec<_> = all.filter(|def| !ABSENT.contains(&def.name)).collect();
-            let mut by_name: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-            for (place, def) in defs.iter().enumerate() {
-                by_name.entry(def.name).or_default().push(place);
-            }
-            Rc::new(Prelude { defs, by_name })
-        };
-        Rc::clone(kept.get_or_insert_with(made))
-    })
-}
-
-/// The definitions that a text can call, directly or not, in jq's order.
-/// A word in a text or a comment may bring one too many, which harms nothing.
-fn needed(text: &str) -> Vec<Def<&'static str>> {
-    let mut open: Vec<String> = words(text).map(str::to_owned).collect();
-    if open.is_empty() {
-        return Vec::new();
-    }
-    let prelude = prelude();
-    let mut wanted = vec![false; prelude.defs.len()];
-    while let Some(word) = open.pop() {
-        for place in prelude.by_name.get(word.as_str()).into_iter().flatten() {
-            let (Some(seen), Some(def)) = (wanted.get_mut(*place), prelude.defs.get(*place)) else {
-                continue;
-            };
-            if !std::mem::replace(seen, true) {
-                open.extend(words(&format!("{:?}", def.body)).map(str::to_owned));
-            }
-        }
-    }
-    let kept = prelude.defs.iter().zip(wanted).filter(|(_, wanted)| *wanted);
-    kept.map(|(def, _)| def.clone()).collect()
-}
-
-/// The words that may be names of filters: not fields, not variables.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    let mut before = ' ';
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        loop {
-            let start = rest.find(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '@')?;
-            before = rest.get(..start)?.chars().next_back().unwrap_or(before);
-            let tail = rest.get(start..)?;
-            let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            let length = 1 + tail.get(1..)?.find(|c: char| !name(c)).unwrap_or(tail.len() - 1);
-            let word = tail.get(..length)?;
-            rest = tail.get(length..)?;
-            let field = matches!(before, '.' | '$');
-            before = 'a';
-            if !field {
-                return Some(word);
-            }
-        }
-    })
 }
 
 fn offset(text: &str, part: &str) -> usize {

@@ -17,6 +17,7 @@ mod duration;
 mod jq;
 mod jq_parts;
 mod json;
+mod prelude;
 mod problem;
 mod read;
 mod render;
