@@ -7,6 +7,11 @@ use clap::Parser;
 use host_server::{Args, Command, Config, Drained, Server, examine};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// A call allocates its store and its instances anew, blocks of several KB for
+/// which glibc's allocator takes locks that all threads share.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let Args { globals, command } = Args::parse();

@@ -25,6 +25,10 @@ mod runs;
 
 use figures::Figures;
 
+/// The host's allocator, so that all that is compared has the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Measure = fn(&mut Figures) -> anyhow::Result<()>;
 
 fn main() -> anyhow::Result<()> {
