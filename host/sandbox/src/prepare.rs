@@ -126,7 +126,7 @@ impl Linkers {
 #[derive(Default)]
 struct Entry {
     prepared: OnceCell<Prepared>,
-    /// The value of the tick counter at the last use.
+    /// How many loads had begun at the last use.
     used: AtomicU64,
 }
 
@@ -138,7 +138,9 @@ pub(crate) struct PreparedComponents {
     compiler: Compiler,
     source: Arc<dyn Source>,
     entries: RwLock<HashMap<Digest, Arc<Entry>>>,
-    tick: AtomicU64,
+    /// Counts loads, not calls: only a load asks who was unused for longest,
+    /// and calls would all write to it.
+    loads: AtomicU64,
 }
 
 /// A component held ready for one call.
@@ -166,7 +168,7 @@ impl PreparedComponents {
             compiler,
             source,
             entries: RwLock::default(),
-            tick: AtomicU64::new(0),
+            loads: AtomicU64::new(0),
         }
     }
 
@@ -194,7 +196,6 @@ impl PreparedComponents {
     }
 
     fn entry(&self, digest: Digest) -> Arc<Entry> {
-        let now = self.tick.fetch_add(1, Ordering::Relaxed);
         let found = self.entries.read().get(&digest).cloned();
         let entry = found.unwrap_or_else(|| {
             let mut entries = self.entries.write();
@@ -204,9 +205,13 @@ impl PreparedComponents {
                     entries.remove(&digest);
                 }
             }
+            self.loads.fetch_add(1, Ordering::Relaxed);
             Arc::clone(entries.entry(digest).or_default())
         });
-        entry.used.store(now, Ordering::Relaxed);
+        let now = self.loads.load(Ordering::Relaxed);
+        if entry.used.load(Ordering::Relaxed) != now {
+            entry.used.store(now, Ordering::Relaxed);
+        }
         entry
     }
 

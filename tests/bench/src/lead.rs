@@ -10,7 +10,7 @@ use http::StatusCode;
 use tests_harness::{Connection, HostBuilder, probe};
 
 use crate::figures::{Figures, median};
-use crate::load::{Shot, fire};
+use crate::load::{Shot, Volley, fire};
 use crate::native;
 
 const ROUNDS: usize = 7;
@@ -40,7 +40,7 @@ pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
         &mut std::io::BufReader::new(child.stdout.take().context("no stdout")?),
         &mut line,
     )?;
-    let _native = Owned(child);
+    let native_process = Owned(child);
     let to: SocketAddr = line.trim().parse()?;
     let shot = |to, paths: Vec<String>| Shot {
         to,
@@ -74,21 +74,48 @@ pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     let all = shot(host.address(), (0..CONNECTORS).map(path).collect());
     fire(&all, CALLERS, ROUND * 2).await?; // everything compiled, mapped and warm
 
+    let (native_pid, host_pid) = (native_process.0.id(), host.pid());
     let (mut one_ratio, mut all_ratio) = (Vec::new(), Vec::new());
+    let (mut one_cpu, mut all_cpu) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let native = fire(&native, CALLERS, ROUND).await?;
-        let one = fire(&one, CALLERS, ROUND).await?;
-        let all = fire(&all, CALLERS, ROUND).await?;
+        let (native, native_us) = costed(&native, native_pid).await?;
+        let (one, one_us) = costed(&one, host_pid).await?;
+        let (all, all_us) = costed(&all, host_pid).await?;
         println!(
-            "  round {round}: native {:.0}/s, sandboxed {:.0}/s ({:.2} ms p50), {CONNECTORS} in rotation {:.0}/s",
+            "  round {round}: native {:.0}/s ({native_us:.1} µs of CPU), sandboxed {:.0}/s ({one_us:.1} µs, {:.2} ms p50), {CONNECTORS} in rotation {:.0}/s ({all_us:.1} µs)",
             native.per_second, one.per_second, one.p50_ms, all.per_second
         );
         one_ratio.push(one.per_second / native.per_second);
         all_ratio.push(all.per_second / native.per_second);
+        one_cpu.push(native_us / one_us);
+        all_cpu.push(native_us / all_us);
     }
+    // On a machine with other things to do, the processor's time says more than the clock.
+    println!("  by CPU time: {:.2}, {CONNECTORS} in rotation {:.2}", median(one_cpu), median(all_cpu));
     figures.set("lead_sandboxed_over_native", median(one_ratio));
     figures.set("lead_sandboxed_over_native_500", median(all_ratio));
     Ok(())
+}
+
+/// One volley, and the CPU time that a request of it took: of the process
+/// `pid` that answers and of this one, which asks.
+async fn costed(shot: &Shot, pid: u32) -> anyhow::Result<(Volley, f64)> {
+    let used = || anyhow::Ok(cpu_seconds(std::process::id())? + cpu_seconds(pid)?);
+    let before = used()?;
+    let volley = fire(shot, CALLERS, ROUND).await?;
+    let spent = used()? - before;
+    let each = spent * 1e6 / volley.count as f64;
+    Ok((volley, each))
+}
+
+/// What a process and its threads have used so far (`utime` and `stime` of proc(5)).
+fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
+    /// The kernel counts in hundredths of a second for everybody, whatever its own tick is.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, after_name) = stat.rsplit_once(')').context("no name in stat")?;
+    let times = after_name.split_whitespace().skip(11).take(2);
+    Ok(times.map(|ticks| ticks.parse::<f64>().unwrap_or(0.0)).sum::<f64>() / TICKS)
 }
 
 /// The same component under another name of the same length: a package, and
