@@ -2,7 +2,8 @@
 
 use host_model::clock::Timestamp;
 use host_model::outcome::{Level, LogLine, Outcome, Usage};
-use host_model::run::{Effect, Run, StartedBy, Step};
+use host_model::retry::Retry;
+use host_model::run::{Effect, Failure, Run, StartedBy, Step, Wait};
 
 use crate::table::{cut, one_line};
 use crate::units;
@@ -41,6 +42,7 @@ pub(crate) fn render(run: &Run, steps: &[Step]) -> String {
             one_line(&it.who)
         ));
     }
+    lines.extend(run.waits.iter().map(|wait| format!("  waits    for {}", waits_for(wait))));
     let mut steps: Vec<&Step> = steps.iter().collect();
     steps.sort_by_key(|step| step.number);
     for step in steps {
@@ -49,7 +51,55 @@ pub(crate) fn render(run: &Run, steps: &[Step]) -> String {
     lines.extend(run.log.iter().map(|line| format!("  log      {}", logged(line))));
     let result = run.outcome.as_ref().map_or_else(|| "none yet".to_owned(), ended);
     lines.push(format!("  result   {result}"));
+    lines.extend(run.failure.iter().flat_map(failure_lines));
     lines.join("\n")
+}
+
+/// Why it did not succeed: the kind, the step, the limits.
+pub(crate) fn failure_lines(failure: &Failure) -> Vec<String> {
+    let mut lines = vec![format!("  failure  {}", one_line(&failure.kind))];
+    if let Some(step) = &failure.step {
+        let place = step.place.as_deref().map(|place| format!(" at {}", one_line(place))).unwrap_or_default();
+        lines.push(format!(
+            "    step   {}{place}: {} ({}, tried {})",
+            step.number,
+            cut(&step.asked, EXCERPT),
+            one_line(&step.kind),
+            times(step.tries),
+        ));
+    }
+    let Retry { tries, first_ms, longest_ms, per_run } = failure.retry;
+    lines.push(format!(
+        "    retry  {} of {per_run} used; {tries} tries a step, pauses of {first_ms} to {longest_ms} ms",
+        failure.retries
+    ));
+    if let Some(ms) = failure.deadline_ms {
+        lines.push(format!("    ended  {ms} ms after its acceptance at the latest"));
+    }
+    let bounds = serde_json::to_value(&failure.bounds).unwrap_or_default();
+    let bounds = bounds.as_object().into_iter().flatten().filter(|(_, limit)| !limit.is_null());
+    let bounds: Vec<_> = bounds.map(|(name, limit)| format!("{name} {limit}")).collect();
+    lines.push(format!("    bounds {}", bounds.join(", ")));
+    lines
+}
+
+fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
+fn waits_for(wait: &Wait) -> String {
+    match wait {
+        Wait::Time { until } => moment(*until),
+        Wait::Event { name, until, url } => {
+            let until = until.map(|until| format!(", until {}", moment(until))).unwrap_or_default();
+            format!("the event {}{until}: {}", one_line(name), one_line(url))
+        }
+        Wait::Run { run } => format!("{run}"),
+        Wait::Retry { step, until, tries, why } => {
+            let (tries, why) = (times(*tries), one_line(why));
+            format!("the next try of step {step} at {}; it was tried {tries}: {why}", moment(*until))
+        }
+    }
 }
 
 /// One call that belongs to no run.
@@ -105,6 +155,11 @@ fn step_lines(start: Timestamp, step: &Step) -> Vec<String> {
             ]
         }
     };
+    for (n, one) in step.tries.iter().enumerate() {
+        let at = units::micros(between(start, one.at));
+        lines.push(format!("    try {:<2} +{at} {}", n + 1, one_line(&one.why)));
+    }
+    lines.extend(step.gave_up.as_ref().map(|why| format!("    not tried again: {}", one_line(why))));
     lines.extend(step.log.iter().map(|line| format!("    log    {}", logged(line))));
     lines
 }

@@ -260,6 +260,7 @@ fn exceeded_code(bound: Bound) -> &'static str {
         Bound::BodyBytes => "exceeded-body-bytes",
         Bound::LogBytes => "exceeded-log-bytes",
         Bound::OutputBytes => "exceeded-output-bytes",
+        Bound::Deadline => "exceeded-deadline",
     }
 }
 

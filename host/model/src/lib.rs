@@ -21,5 +21,6 @@ pub mod name;
 pub mod outcome;
 pub mod problem;
 pub mod resource;
+pub mod retry;
 pub mod run;
 pub mod suggest;

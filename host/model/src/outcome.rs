@@ -42,6 +42,33 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// The case, as in the API and in filters.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::InvalidInput(_) => "invalid-input",
+            Self::Unauthorized(_) => "unauthorized",
+            Self::NotFound(_) => "not-found",
+            Self::Conflict(_) => "conflict",
+            Self::RateLimited(_) => "rate-limited",
+            Self::Retry(_) => "retry",
+            Self::Permanent(_) => "permanent",
+            Self::Other(_) => "other",
+        }
+    }
+
+    /// Whether the same call may succeed later: the case alone says it.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::RateLimited(_) | Self::Retry(_) => true,
+            Self::InvalidInput(_)
+            | Self::Unauthorized(_)
+            | Self::NotFound(_)
+            | Self::Conflict(_)
+            | Self::Permanent(_)
+            | Self::Other(_) => false,
+        }
+    }
+
     /// What the connector said beside the case; empty if the case says it all.
     pub fn text(&self) -> &str {
         match self {
@@ -81,6 +108,27 @@ pub enum Bound {
     LogBytes,
     /// Bytes of the answer.
     OutputBytes,
+    /// Milliseconds from a run's acceptance to its end, parked or not.
+    Deadline,
+}
+
+impl Bound {
+    /// The word in the API and in filters.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fuel => "fuel",
+            Self::WallTime => "wall-time",
+            Self::Memory => "memory",
+            Self::Stack => "stack",
+            Self::HostCallBytes => "host-call-bytes",
+            Self::Handles => "handles",
+            Self::OutboundCalls => "outbound-calls",
+            Self::BodyBytes => "body-bytes",
+            Self::LogBytes => "log-bytes",
+            Self::OutputBytes => "output-bytes",
+            Self::Deadline => "deadline",
+        }
+    }
 }
 
 impl fmt::Display for Bound {
@@ -96,6 +144,7 @@ impl fmt::Display for Bound {
             Self::BodyBytes => "body-bytes",
             Self::LogBytes => "log-bytes",
             Self::OutputBytes => "output-bytes",
+            Self::Deadline => "deadline (ms)",
         })
     }
 }
@@ -129,6 +178,18 @@ pub enum Outcome<T> {
 }
 
 impl<T> Outcome<T> {
+    /// The kind of failure, as in the API and in filters: the case of what was
+    /// declined, the bound that was passed; `None` of an answer.
+    pub fn failure(&self) -> Option<&'static str> {
+        match self {
+            Self::Answered(_) => None,
+            Self::Declined(error) => Some(error.kind()),
+            Self::Exceeded(exceeded) => Some(exceeded.bound.as_str()),
+            Self::Trapped(_) => Some("trapped"),
+            Self::BadAnswer(_) => Some("bad-answer"),
+        }
+    }
+
     /// The outcome as a caller in the sandbox sees it. A crash of a connector
     /// is permanent for whoever called it; running out of wall time may pass.
     pub fn into_call_result(self) -> Result<T, CallError> {

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounds::BoundsSpec;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::id::RunId;
 use crate::message::Message;
 use crate::name::{ConnectionName, PackageRef, ScheduleName, TenantId, TopicName, WorkflowName};
 use crate::outcome::{LogLine, Outcome, Usage};
+use crate::retry::Retry;
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -145,6 +147,9 @@ pub struct Run {
     /// How it ended.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub outcome: Option<Outcome<String>>,
+    /// Why it did not succeed, if it ended so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failure: Option<Failure>,
     /// What the workflow and its steps used together.
     pub usage: Usage,
     /// How many steps are recorded.
@@ -208,6 +213,12 @@ pub enum Wait {
         step: u32,
         /// When.
         until: Timestamp,
+        /// How often it was tried so far.
+        #[serde(default)]
+        tries: u32,
+        /// Why the last try failed.
+        #[serde(default)]
+        why: String,
     },
 }
 
@@ -299,8 +310,52 @@ pub enum Effect {
 pub struct Try {
     /// When it failed.
     pub at: Timestamp,
+    /// The case of its error: `rate-limited` or `retry`.
+    pub kind: String,
     /// Why, in one line.
     pub why: String,
+    /// What it used.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+/// Why a run did not succeed, in words that a filter can use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Failure {
+    /// The case of the error (`permanent`), the bound that was passed
+    /// (`deadline`), `trapped`, `bad-answer` or `diverged`.
+    pub kind: String,
+    /// The last of its steps that failed, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<FailedStep>,
+    /// How many further tries its steps had together.
+    #[serde(default)]
+    pub retries: u32,
+    /// How its steps were tried again.
+    pub retry: Retry,
+    /// What it was allowed to use.
+    pub bounds: BoundsSpec,
+    /// How long after its acceptance it would have been ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+}
+
+/// A step that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FailedStep {
+    /// Its number.
+    pub number: u32,
+    /// What it asked for, its input cut.
+    pub asked: String,
+    /// The case of its error.
+    pub kind: String,
+    /// The place in the workflow's source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// How often it was tried.
+    pub tries: u32,
 }
 
 /// One effect of a run, recorded when it was done.
@@ -329,6 +384,9 @@ pub struct Step {
     /// The tries before the last one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tries: Vec<Try>,
+    /// Why it was not tried again although its error may pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gave_up: Option<String>,
     /// The place in the workflow's source that asked for it: `lead.yaml:12 create`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,

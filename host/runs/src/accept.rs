@@ -17,7 +17,7 @@ use host_store::{Commit, StoreError};
 use crate::idempotency::{Idempotency, MAX_KEY, Seen, until};
 use crate::once::{self, Once, Turn};
 use crate::places::Place;
-use crate::record::{Envelope, Given, Payload, Record, bounds_to_spec, wiring_of};
+use crate::record::{Envelope, Given, Payload, Record, bounds_to_spec, deadline_of, wiring_of};
 use crate::shelf::as_json;
 use crate::{Runs, keys, random};
 
@@ -277,6 +277,8 @@ impl Runs {
             definition: workflow.definition,
             since: None,
             keys_of: None,
+            retry: workflow.retry,
+            deadline_ms: workflow.deadline.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
         };
         let mut record = Record {
             id,
@@ -307,7 +309,10 @@ impl Runs {
             taken_by: Some(self.process),
             fruitless: 0,
             keys: BTreeMap::new(),
-            deadline: None,
+            retries: 0,
+            failed_step: None,
+            failure: None,
+            deadline: deadline_of(&given, now),
             replied: false,
             depth,
             waits: Vec::new(),

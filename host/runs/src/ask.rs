@@ -23,10 +23,17 @@ pub(crate) struct Asked {
     pub(crate) did: Did,
 }
 
+/// What is called, and with what.
+pub(crate) struct Callee {
+    pub(crate) connection: ConnectionName,
+    pub(crate) endpoint: EndpointName,
+    pub(crate) input: String,
+}
+
 /// What is done about it.
 pub(crate) enum Doing {
     /// A call.
-    Call { connection: ConnectionName, endpoint: EndpointName, input: String },
+    Call(Callee),
     /// A pause until then.
     Sleep(Timestamp),
     /// Waiting for an event, at most until then.
@@ -57,7 +64,7 @@ impl Doing {
             | Self::OnCancel
             | Self::Refuse(_)
             | Self::Fail(_) => true,
-            Self::Call { .. } | Self::Sleep(_) | Self::Event { .. } | Self::Child { .. } => false,
+            Self::Call(_) | Self::Sleep(_) | Self::Event { .. } | Self::Child { .. } => false,
         }
     }
 }
@@ -79,16 +86,16 @@ pub(crate) fn plan(wiring: &Wiring, role: &str, endpoint: &str, input: String) -
             list(wire.endpoints.iter()),
         ))),
         Some((wire, Some(endpoint))) => match check_json("the input", &input) {
-            Ok(()) => Doing::Call {
+            Ok(()) => Doing::Call(Callee {
                 connection: wire.connection.clone(),
                 endpoint: endpoint.clone(),
                 input: input.clone(),
-            },
+            }),
             Err(why) => Doing::Refuse(CallError::InvalidInput(why)),
         },
     };
     // What is called is kept whole; of what is refused, enough to see why.
-    let kept = if matches!(doing, Doing::Call { .. }) { input } else { cut(&input, QUOTED) };
+    let kept = if matches!(doing, Doing::Call(_)) { input } else { cut(&input, QUOTED) };
     let did = Did::Call {
         role: cut(role, MAX_NAME),
         connection: wire.map(|wire| wire.connection.clone()),
@@ -186,7 +193,7 @@ mod tests {
         let check = |role: &str, endpoint: &str, input: &str, want: &str| {
             let got = match plan(&wiring(), role, endpoint, input.to_owned()).1 {
                 Doing::Refuse(error) => error.to_string(),
-                Doing::Call { connection, endpoint, .. } => format!("{connection}/{endpoint}"),
+                Doing::Call(Callee { connection, endpoint, .. }) => format!("{connection}/{endpoint}"),
                 _ => "something else".to_owned(),
             };
             assert!(got.contains(want), "{got}");

@@ -19,6 +19,7 @@ use host_model::run::RunStatus;
 use host_store::{Commit, Doorbell, StoreError, Version};
 use tokio::time::Instant;
 
+use crate::ask::{Callee, Doing};
 use crate::events::{Event, consumed, unexpected};
 use crate::journal::Core;
 use crate::keys;
@@ -43,13 +44,15 @@ pub(crate) enum What {
     Event { name: EventName, until: Option<Timestamp> },
     /// The end of another run.
     Run(RunId),
+    /// The next try of a call.
+    Retry(Timestamp),
 }
 
 impl What {
     /// When it is over at the latest, as far as that is known.
     pub(crate) fn until(&self) -> Option<Timestamp> {
         match self {
-            Self::Time(until) => Some(*until),
+            Self::Time(until) | Self::Retry(until) => Some(*until),
             Self::Event { until, .. } => *until,
             Self::Run(_) => None,
         }
@@ -65,6 +68,8 @@ impl What {
 pub(crate) struct Waiting {
     pub(crate) order: Order,
     pub(crate) what: What,
+    /// What is called once it is over, of a try.
+    pub(crate) callee: Option<Callee>,
 }
 
 /// What was seen of the store when nothing was over.
@@ -106,11 +111,19 @@ impl Hung {
 impl Core {
     /// A step waits from now on. The attempt's task looks after it.
     pub(crate) fn wait_for(self: &Arc<Self>, order: Order, what: What) {
+        self.wait_to(Waiting { order, what, callee: None });
+    }
+
+    /// The same of a step whose call is to be tried again.
+    pub(crate) fn wait_to(self: &Arc<Self>, waiting: Waiting) {
         let first = {
             let mut waits = self.waits.lock();
-            waits.open.insert(order.number, Waiting { order, what });
+            waits.open.insert(waiting.order.number, waiting);
             !std::mem::replace(&mut waits.attended, true)
         };
+        if self.over.is_cancelled() {
+            return self.abandon(); // nobody may look after it any more
+        }
         if first {
             let core = Arc::clone(self);
             self.apart(async move {
@@ -150,8 +163,10 @@ impl Core {
                 if alone && self.stops.drain.is_cancelled() {
                     return Err(Halt::Parked);
                 }
-                let long = alone && !seen.waits.iter().any(|(_, what)| what.is_short(now));
-                let may_end = seen.waits.iter().any(|(_, what)| !matches!(what, What::Time(_)));
+                // A run that is undone is never parked.
+                let long = alone && !self.undoing && !seen.waits.iter().any(|(_, what)| what.is_short(now));
+                let may_end =
+                    seen.waits.iter().any(|(_, what)| matches!(what, What::Event { .. } | What::Run(_)));
                 let since = *lingers.get_or_insert_with(Instant::now);
                 if long && (!may_end || since.elapsed() >= LINGER) {
                     if self.park(&seen).await? {
@@ -197,7 +212,7 @@ impl Core {
             self.waits.lock().open.iter().map(|(number, waiting)| (*number, waiting.what.clone())).collect();
         let store = &self.shelf.store;
         let (tenant, now) = (&self.tenant, self.clock.now());
-        let mut over = Vec::new();
+        let (mut over, mut due) = (Vec::new(), Vec::new());
         let mut stale = BTreeMap::new();
         for (number, what) in &waits {
             match what {
@@ -205,7 +220,8 @@ impl Core {
                     let finished = only(Outcome::Answered("null".to_owned()));
                     over.push(Over { at: *until, number: *number, finished, also: Also::default() });
                 }
-                What::Time(_) => {}
+                What::Retry(until) if *until <= now => due.push(*number),
+                What::Time(_) | What::Retry(_) => {}
                 What::Event { name, until } => {
                     let key = keys::event(tenant, self.run, name);
                     bells.events.get_or_insert_with(|| store.watch(&keys::events(tenant, self.run)));
@@ -246,7 +262,7 @@ impl Core {
                 }
             }
         }
-        if over.is_empty() {
+        if over.is_empty() && due.is_empty() {
             return Ok(Some(Seen { waits, stale }));
         }
         over.sort_by_key(|over| (over.at, over.number));
@@ -255,6 +271,13 @@ impl Core {
             let waiting = self.waits.lock().open.remove(&number);
             if let Some(Waiting { order, .. }) = waiting {
                 goes_on |= self.done(order, finished, also);
+            }
+        }
+        for number in due {
+            let waiting = self.waits.lock().open.remove(&number);
+            if let Some(Waiting { order, callee: Some(callee), .. }) = waiting {
+                let core = Arc::clone(self);
+                self.apart(async move { core.perform(order, Doing::Call(callee)).await });
             }
         }
         if !goes_on {
@@ -270,10 +293,20 @@ impl Core {
     }
 
     /// The guest has ended: nothing that still waits matters any more.
-    fn abandon(&self) {
-        for (_, Waiting { order, .. }) in std::mem::take(&mut self.waits.lock().open) {
-            let why = "the workflow ended without waiting for it".to_owned();
-            self.done(order, only(Outcome::Declined(CallError::Other(why))), Also::default());
+    pub(crate) fn abandon(&self) {
+        for (_, Waiting { mut order, .. }) in std::mem::take(&mut self.waits.lock().open) {
+            let why = match self.halted() {
+                Some(Halt::Overdue) => "the run's deadline came".to_owned(),
+                _ => "the workflow ended without waiting for it".to_owned(),
+            };
+            let error = match self.last_error(order.number) {
+                Some(error) => {
+                    order.gave_up = Some(why);
+                    error
+                }
+                None => CallError::Other(why),
+            };
+            self.done(order, only(Outcome::Declined(error)), Also::default());
         }
     }
 }

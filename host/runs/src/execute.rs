@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use host_model::id::RunId;
 use host_model::outcome::{Finished, Outcome, Usage};
-use host_model::run::{RunStatus, StartedBy, Wait};
+use host_model::run::{Failure, RunStatus, StartedBy, Wait};
 use host_store::{Commit, StoreError, Version};
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
@@ -125,6 +125,10 @@ impl Runs {
         let Some((writer, _alone)) = self.take_up(record, version, again).await? else {
             return Ok(Attempt::Ended);
         };
+        let writer = match self.unless_overdue(writer).await? {
+            Ok(writer) => writer,
+            Err(ended) => return Ok(ended),
+        };
         let cancelling = writer.record.status == RunStatus::Cancelling;
         let given = self.shelf.given(&place.tenant, place.run).await?;
         let bounds = bounds_from_spec(&given.bounds);
@@ -145,6 +149,7 @@ impl Runs {
             places: Arc::clone(&self.places),
             public_url: Arc::clone(&self.settings.public_url),
             runs: self.me.clone(),
+            retry: given.retry,
             wall_ms: u64::try_from(bounds.wall.as_millis()).unwrap_or(u64::MAX),
         })
         .await?;
@@ -156,9 +161,12 @@ impl Runs {
         }
         let began = Instant::now();
         let guest = caught(|| self.guests.run_workflow(&run, &bounds, Arc::new(journal)));
-        let ended = core.ordered.run_until_cancelled(guest).await;
+        let ended = core.ordered.run_until_cancelled(core.until_deadline(guest)).await;
         let ended = ended.unwrap_or_else(|| Err(HostFailure("it was stopped by hand".to_owned())));
-        core.settle(bounds.wall.saturating_sub(began.elapsed())).await;
+        core.settle(core.grace(bounds.wall.saturating_sub(began.elapsed()))).await;
+        if core.halted() == Some(Halt::Overdue) {
+            core.abandon();
+        }
         self.conclude(&core, ended).await
     }
 
@@ -240,6 +248,10 @@ impl Runs {
             (Some(Halt::Failed(text)), finished) => {
                 (RunStatus::Failed, Finished { outcome: Outcome::Trapped(text), ..finished })
             }
+            (Some(Halt::Overdue), finished) if let Some(deadline) = core.deadline => {
+                let outcome = Outcome::Exceeded(deadline.exceeded(self.clock.now()));
+                (RunStatus::Failed, Finished { outcome, ..finished })
+            }
             (_, finished) => match (core.unasked(), &finished.outcome) {
                 // It ran out of something before it came so far: no word about what it would have asked.
                 (Some(_), Outcome::Exceeded(_)) => (RunStatus::Failed, finished),
@@ -284,7 +296,10 @@ impl Runs {
 
     async fn differs(&self, core: &Core, number: u32, asked: &str) -> Result<String, StoreError> {
         let recorded = self.shelf.step_record(&core.tenant, core.run, number).await?;
-        let recorded = recorded.map(|step| Said(&step.did).to_string()).unwrap_or_default();
+        let recorded = match recorded {
+            Some(step) => Said(&step.did).to_string(),
+            None => core.tried_so_far(number),
+        };
         Ok(format!(
             "the workflow is not deterministic: its journal has, as step {number}, {recorded}; this time it asked for {asked}"
         ))
@@ -310,6 +325,10 @@ impl Runs {
         finished: Finished<String>,
         also: Commit,
     ) -> Result<(), StoreError> {
+        if matches!(status, RunStatus::Failed | RunStatus::Diverged) {
+            record.failure = Some(self.failure(&mut record, status, &finished.outcome).await?);
+        }
+        record.failed_step = None;
         record.status = status;
         record.finished_at = Some(self.clock.now());
         record.taken_by = None;
@@ -326,6 +345,26 @@ impl Runs {
             "run `{}` of `{}` {}", record.id, record.workflow, status.as_str(),
         );
         Ok(())
+    }
+
+    async fn failure(
+        &self,
+        record: &mut Record,
+        status: RunStatus,
+        outcome: &Outcome<String>,
+    ) -> Result<Failure, StoreError> {
+        let given = self.shelf.given(&record.tenant, record.id).await?;
+        Ok(Failure {
+            kind: match status {
+                RunStatus::Diverged => status.as_str().to_owned(),
+                _ => outcome.failure().unwrap_or("other").to_owned(),
+            },
+            step: record.failed_step.take(),
+            retries: record.retries,
+            retry: given.retry,
+            bounds: given.bounds,
+            deadline_ms: given.deadline_ms,
+        })
     }
 
     /// Writes the end of a run that another one started, and wakes that one, if it waits.

@@ -19,6 +19,8 @@ use host_model::effects::{BoxFuture, Effects, Intent, Pending, Stopped};
 use host_model::id::RunId;
 use host_model::name::{EventName, TenantId};
 use host_model::outcome::{CallError, Outcome};
+use host_model::retry::Retry;
+use host_model::run::RunStatus;
 use host_store::StoreError;
 use parking_lot::Mutex;
 use tokio::sync::{OnceCell, oneshot, watch};
@@ -28,12 +30,14 @@ use tokio_util::task::TaskTracker;
 use crate::Runs;
 use crate::ask::{Asked, Doing};
 use crate::attend::{Waiting, What};
+use crate::deadline::Deadline;
 use crate::guests::Guests;
 use crate::intents::planned;
 use crate::ledger::{Ask, Halt, Known, Ledger, MAX_PENDING, MAX_STEPS};
 use crate::perform::{Order, Writer, only};
 use crate::places::Places;
 use crate::record::{Did, Payload, Wiring};
+use crate::retry::Tries;
 use crate::settings::{Backoff, Stops};
 use crate::shelf::Shelf;
 use crate::tail::{Also, MAX_UNDO, Tail};
@@ -63,6 +67,7 @@ pub(crate) struct Opening {
     pub(crate) public_url: Arc<str>,
     pub(crate) runs: Weak<Runs>,
     pub(crate) wall_ms: u64,
+    pub(crate) retry: Retry,
 }
 
 /// The open steps that only wait.
@@ -91,6 +96,12 @@ pub(crate) struct Core {
     pub(crate) calls: TaskTracker,
     pub(crate) writer: tokio::sync::Mutex<Writer>,
     pub(crate) wall_ms: u64,
+    pub(crate) retry: Retry,
+    pub(crate) deadline: Option<Deadline>,
+    /// Not the run goes on, but what undoes it.
+    pub(crate) undoing: bool,
+    /// The tries of steps that are not done. Locked after the tail.
+    pub(crate) tried: Mutex<BTreeMap<u32, Tries>>,
     pub(crate) keys_of: RunId,
     /// No outside effect: what the journal does not have ends the run.
     dry: bool,
@@ -140,7 +151,16 @@ impl Journal {
                 ledger.know(step.number, Known { asked, completed, finished_at, outcome });
             }
         }
+        let tried = match writer.record.retries {
+            0 => Vec::new(),
+            _ => shelf.tries(&tenant, run).await?,
+        };
+        let undoing = writer.record.status == RunStatus::Cancelling;
         Ok(Self(Arc::new(Core {
+            retry: opening.retry,
+            deadline: Deadline::of(&writer.record),
+            undoing,
+            tried: Mutex::new(tried.into_iter().map(|tries| (tries.step, tries)).collect()),
             tenant,
             run,
             shelf,
@@ -198,7 +218,13 @@ impl Core {
             Ask::Differs(number) => return self.stop(Halt::Differs(number, asked.to_string())),
             Ask::TooMany => return self.stop(Halt::Failed(too_many())),
         };
-        let order = Order { number, asked, started_at: self.clock.now(), place: self.mark.lock().clone() };
+        let order = Order {
+            number,
+            asked,
+            started_at: self.clock.now(),
+            place: self.mark.lock().clone(),
+            gave_up: None,
+        };
         self.begin(order, doing)?;
         while self.tail.lock().is_full() {
             // Only this slows down a guest whose steps take no time.
@@ -208,8 +234,17 @@ impl Core {
     }
 
     /// Begins a step, or does it if that takes no time.
-    pub(crate) fn begin(self: &Arc<Self>, order: Order, doing: Doing) -> Result<(), Stopped> {
+    pub(crate) fn begin(self: &Arc<Self>, mut order: Order, doing: Doing) -> Result<(), Stopped> {
+        let tried = self.tried.lock().get(&order.number).map(|it| (it.asked, it.started_at, it.due));
+        if tried.is_some_and(|(asked, ..)| asked != order.asked.digest) {
+            return self.stop(Halt::Differs(order.number, order.asked.to_string()));
+        }
         let (outcome, also) = match doing {
+            Doing::Call(callee) if let Some((_, started_at, due)) = tried => {
+                order.started_at = started_at;
+                self.wait_to(Waiting { order, what: What::Retry(due), callee: Some(callee) });
+                return Ok(());
+            }
             Doing::Fail(why) => return self.stop(Halt::Failed(why)),
             Doing::Refuse(error) => (Outcome::Declined(error), Also::default()),
             Doing::SetKey { name, value } => match self.tail.lock().set_key(&name, &value) {

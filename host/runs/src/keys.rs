@@ -55,6 +55,16 @@ pub(crate) fn step(tenant: &TenantId, id: RunId, number: u32) -> Bytes {
     key::tenant(tenant).kind("step").bytes(&id.to_bytes()).bytes(&number.to_be_bytes()).into()
 }
 
+/// The tries of a run's steps that are not done.
+pub(crate) fn all_tries(tenant: &TenantId, id: RunId) -> Bytes {
+    key::tenant(tenant).kind("run-tries").bytes(&id.to_bytes()).prefix()
+}
+
+/// The tries of a step that is not done.
+pub(crate) fn tries(tenant: &TenantId, id: RunId, step: u32) -> Bytes {
+    key::tenant(tenant).kind("run-tries").bytes(&id.to_bytes()).bytes(&step.to_be_bytes()).into()
+}
+
 /// Every run that has not ended, of every tenant.
 pub(crate) fn all_pending() -> Bytes {
     key::host().kind("run-pending").prefix()

@@ -42,6 +42,8 @@ pub(crate) enum Halt {
     Parked,
     /// It waits for long, and its record says for what.
     Waits,
+    /// Its deadline came. It ends as failed.
+    Overdue,
     /// Somebody's hand stopped it; the run's record says what is next.
     Ordered,
 }
@@ -55,6 +57,7 @@ impl Halt {
             Self::Again => "the run was changed from outside; it is taken up again".to_owned(),
             Self::Parked => "the host is stopping".to_owned(),
             Self::Waits => "the run waits".to_owned(),
+            Self::Overdue => "the run's deadline came".to_owned(),
             Self::Ordered => "the run was stopped by hand".to_owned(),
         }
     }

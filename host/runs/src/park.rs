@@ -16,6 +16,7 @@ use crate::attend::{Seen, What};
 use crate::journal::Core;
 use crate::ledger::Halt;
 use crate::record::Record;
+use crate::retry::Tries;
 use crate::{Runs, keys};
 
 /// How a run stood when something came for it.
@@ -66,7 +67,7 @@ impl Core {
         let mut commit = Commit::default().delete(keys::pending(tenant, run));
         for (_, what) in &seen.waits {
             match what {
-                What::Time(_) => {}
+                What::Time(_) | What::Retry(_) => {}
                 What::Event { name, .. } => {
                     let key = keys::event(tenant, run, name);
                     commit = match seen.stale.get(name) {
@@ -113,6 +114,12 @@ impl Core {
                 Wait::Event { name: name.to_string(), until: *until, url: self.event_url(number, name) }
             }
             What::Run(run) => Wait::Run { run: *run },
+            What::Retry(until) => {
+                let tried = self.tried.lock();
+                let tries = tried.get(&number);
+                let (why, tries) = (tries.map(Tries::why).unwrap_or_default(), tries.map_or(0, Tries::count));
+                Wait::Retry { step: number, until: *until, tries, why }
+            }
         }
     }
 }

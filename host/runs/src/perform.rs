@@ -12,6 +12,7 @@
 //! - After a commit of unknown fate nothing more is written: the next attempt
 //!   reads what is there.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,18 +20,18 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use host_model::clock::Timestamp;
 use host_model::id::RunId;
-use host_model::name::{ConnectionName, EndpointName};
 use host_model::outcome::{Bound, Exceeded, Finished, Outcome, Usage};
 use host_store::{Commit, StoreError, Version};
 
-use crate::ask::{Asked, Doing};
+use crate::ask::{Asked, Callee, Doing};
 use crate::guests::{EndpointCall, HostFailure};
 use crate::journal::Core;
 use crate::keys;
 use crate::ledger::{Halt, Known};
 use crate::record::{Payload, Record, Replied, StepRecord};
+use crate::retry::Next;
 use crate::shelf::{Shelf, as_json};
-use crate::tail::{Also, Done};
+use crate::tail::{Also, Done, Entry};
 
 /// Who may write a run's record: whoever holds this, at its version.
 pub(crate) struct Writer {
@@ -47,6 +48,8 @@ pub(crate) struct Order {
     pub(crate) started_at: Timestamp,
     /// Where in the workflow's source.
     pub(crate) place: Option<String>,
+    /// Why it is not tried again.
+    pub(crate) gave_up: Option<String>,
 }
 
 impl Core {
@@ -57,9 +60,7 @@ impl Core {
             return self.halt(halt);
         }
         let done = match doing {
-            Doing::Call { connection, endpoint, input } => {
-                self.call_once(order, connection, endpoint, input).await
-            }
+            Doing::Call(callee) => self.call_once(order, callee).await,
             Doing::Child { workflow, input, at } => self.start_child(order, workflow, input, at).await,
             Doing::Publish { topic, data } => self.publish(order, topic, data).await,
             // The rest takes no time: the journal does it when it is asked.
@@ -70,23 +71,30 @@ impl Core {
         }
     }
 
-    async fn call_once(
-        &self,
-        order: Order,
-        connection: ConnectionName,
-        endpoint: EndpointName,
-        input: String,
-    ) -> Result<(), Halt> {
+    async fn call_once(self: &Arc<Self>, mut order: Order, callee: Callee) -> Result<(), Halt> {
         let call = EndpointCall {
             tenant: self.tenant.clone(),
-            connection,
-            endpoint,
-            input,
+            connection: callee.connection.clone(),
+            endpoint: callee.endpoint.clone(),
+            input: callee.input.clone(),
             idempotency_key: self.key(order.number),
             run: self.run,
         };
         let called = self.cut.clone().run_until_cancelled_owned(self.call(call)).await;
-        let finished = called.unwrap_or_else(|| Ok(self.out_of_time()))?;
+        let finished = match called {
+            None => self.out_of_time(),
+            Some(finished) => {
+                let finished = finished?;
+                match self.next(&order, &finished) {
+                    Next::Again(tried) => {
+                        self.try_again(order, callee, tried);
+                        return Ok(());
+                    }
+                    Next::Done(gave_up) => order.gave_up = gave_up,
+                }
+                finished
+            }
+        };
         // A guest that waited for it goes on, and asks, waits or ends: that writes it. Otherwise nobody would for long.
         if self.done(order, finished, Also::default()) { Ok(()) } else { self.flush().await }
     }
@@ -117,8 +125,9 @@ impl Core {
     /// The step is done: it is shown, and written with what comes next.
     /// `true` if the guest waited for it and goes on.
     pub(crate) fn done(&self, order: Order, finished: Finished<String>, also: Also) -> bool {
-        let Order { number, asked, started_at, place } = order;
+        let Order { number, asked, started_at, place, gave_up } = order;
         let Finished { outcome, usage, log } = finished;
+        let (failure, tries) = (outcome.failure(), self.tries_of(number));
         let texts = as_json(&outcome).and_then(|outcome| Ok((outcome, as_json(&log)?)));
         let (told, log) = match texts {
             Ok(texts) => texts,
@@ -140,10 +149,11 @@ impl Core {
             outcome: told,
             usage,
             log,
-            tries: Vec::new(),
+            tries,
+            gave_up,
             place,
         };
-        tail.push(Done { step, also });
+        tail.push(Done { step, failure, also });
         // Under the same lock: the order of the queue is the order shown.
         let known = Known { asked: digest, completed, finished_at, outcome: Some(outcome) };
         let goes_on = self.settled(number, known);
@@ -201,7 +211,9 @@ impl Core {
 
     fn out_of_time(&self) -> Finished<String> {
         let (limit, used) = (self.wall_ms, self.wall_ms);
-        only(Outcome::Exceeded(Exceeded { bound: Bound::WallTime, limit, used }))
+        let wall = Exceeded { bound: Bound::WallTime, limit, used };
+        let deadline = self.deadline.filter(|_| self.halted() == Some(Halt::Overdue));
+        only(Outcome::Exceeded(deadline.map_or(wall, |deadline| deadline.exceeded(self.clock.now()))))
     }
 }
 
@@ -210,13 +222,30 @@ impl Core {
 pub(crate) async fn append(
     shelf: &Shelf,
     record: &mut Record,
-    batch: Vec<Done>,
+    batch: Vec<Entry>,
 ) -> Result<(Commit, Vec<RunId>), StoreError> {
     let (mut commit, mut starts) = (Commit::default(), Vec::new());
     let mut steps = Vec::with_capacity(batch.len());
-    for Done { step, also } in batch {
-        record.steps += 1;
+    // A step may be done in the batch that has a try of it.
+    let mut tries = BTreeMap::new();
+    for entry in batch {
         record.fruitless = 0;
+        let Done { step, failure, also } = match entry {
+            Entry::Done(done) => *done,
+            Entry::Tried(tried) => {
+                record.retries += 1;
+                record.usage.add(&tried.usage);
+                tries.insert(tried.tries.step, Some(shelf.pack(&mut { tried.tries }).await?));
+                continue;
+            }
+        };
+        record.steps += 1;
+        if !step.tries.is_empty() {
+            tries.insert(step.number, None);
+        }
+        if let Some(kind) = failure {
+            record.failed_step = Some(step.failed(kind));
+        }
         record.usage.add(&step.usage);
         record.keys.extend(also.key);
         if let Some(answer) = also.reply {
@@ -229,6 +258,13 @@ pub(crate) async fn append(
         commit.delete.extend(also.commit.delete);
         starts.extend(also.starts);
         steps.push(step);
+    }
+    for (step, tries) in tries {
+        let key = keys::tries(&record.tenant, record.id, step);
+        commit = match tries {
+            Some(value) => commit.put(key, value),
+            None => commit.delete(key),
+        };
     }
     Ok((shelf.with_steps(record, commit, steps).await?, starts))
 }

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::TimeDelta;
 use host_model::bounds::{Bounds, BoundsSpec};
 use host_model::clock::Timestamp;
 use host_model::digest::Digest;
@@ -15,8 +16,12 @@ use host_model::message::Message;
 use host_model::name::{ConnectionName, EndpointName, FieldName, PackageRef, TenantId, WorkflowName};
 use host_model::outcome::{LogLine, Outcome, Usage};
 use host_model::resource::Workflow;
-use host_model::run::{Intervention, ReplayOf, Run, RunStatus, StartedBy, Try, Wait};
+use host_model::retry::Retry;
+use host_model::run::{FailedStep, Failure, Intervention, ReplayOf, Run, RunStatus, StartedBy, Try, Wait};
 use serde::{Deserialize, Serialize};
+
+use crate::ask::{Said, cut};
+use crate::retry::Tries;
 
 /// A text in a value, or, if the value would not fit the store, the blob that has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +46,10 @@ pub(crate) struct Wire {
 
 /// The workflow's roles as they were when the run was accepted.
 pub(crate) type Wiring = BTreeMap<FieldName, Wire>;
+
+/// How many characters a run's record keeps of what a failed step asked for:
+/// enough to recognise it; the step itself has all of it.
+pub(crate) const SAID: usize = 200;
 
 /// The run's message without its data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +82,15 @@ pub(crate) struct Record {
     pub(crate) taken_by: Option<u64>,
     /// How many processes ended while they had it, since it last got a step further.
     pub(crate) fruitless: u32,
+    /// How many further tries its steps had together.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) retries: u32,
+    /// The last of its steps that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failed_step: Option<FailedStep>,
+    /// Why it did not succeed, once it has ended so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<Failure>,
     /// The business keys, at most [`crate::tail::MAX_KEYS`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) keys: BTreeMap<String, String>,
@@ -95,9 +113,8 @@ pub(crate) struct Record {
     pub(crate) interventions: Vec<Intervention>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(depth: &u8) -> bool {
-    *depth == 0
+fn is_zero<T: Default + PartialEq>(count: &T) -> bool {
+    *count == T::default()
 }
 
 /// What a run started with.
@@ -118,6 +135,12 @@ pub(crate) struct Given {
     /// Of a replay that took steps over: the run whose idempotency keys its steps have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) keys_of: Option<RunId>,
+    /// How its steps are tried again.
+    #[serde(default)]
+    pub(crate) retry: Retry,
+    /// How many milliseconds after its acceptance it is ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) deadline_ms: Option<u64>,
 }
 
 /// How a run ended.
@@ -168,7 +191,15 @@ pub(crate) struct StepRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tries: Vec<Try>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gave_up: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<String>,
+}
+
+/// When a run that is accepted now is ended.
+pub(crate) fn deadline_of(given: &Given, now: Timestamp) -> Option<Timestamp> {
+    let by = TimeDelta::try_milliseconds(i64::try_from(given.deadline_ms?).ok()?)?;
+    now.checked_add_signed(by)
 }
 
 impl Spills for Record {
@@ -210,7 +241,24 @@ impl Spills for StepRecord {
     }
 }
 
+impl Spills for Tries {
+    fn payloads(&mut self) -> Vec<&mut Payload> {
+        Vec::new() // bounded texts only
+    }
+}
+
 impl StepRecord {
+    /// The step, which failed so, as the run's record keeps it.
+    pub(crate) fn failed(&self, kind: &str) -> FailedStep {
+        FailedStep {
+            number: self.number,
+            asked: cut(&Said(&self.did).to_string(), SAID),
+            kind: kind.to_owned(),
+            place: self.place.clone(),
+            tries: u32::try_from(self.tries.len()).unwrap_or(u32::MAX).saturating_add(1),
+        }
+    }
+
     /// About how many bytes it takes in the store.
     pub(crate) fn bytes(&self) -> usize {
         let text = |payload: &Payload| match payload {
@@ -246,6 +294,7 @@ impl Record {
             finished_at: self.finished_at,
             attempts: self.attempts,
             outcome,
+            failure: self.failure,
             usage: self.usage,
             steps: self.steps,
             log,

@@ -12,7 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::keys;
+use crate::ledger::MAX_PENDING;
 use crate::record::{Did, Ending, Given, Payload, Record, Replied, Spills, StepRecord};
+use crate::retry::Tries;
 
 /// The store and the blobs, as runs use them.
 #[derive(Clone)]
@@ -176,8 +178,16 @@ impl Shelf {
             usage: stored.usage,
             log: self.json(stored.log).await?,
             tries: stored.tries,
+            gave_up: stored.gave_up,
             place: stored.place,
         })
+    }
+
+    /// The tries of a run's steps that are not done.
+    pub(crate) async fn tries(&self, tenant: &TenantId, id: RunId) -> Result<Vec<Tries>, StoreError> {
+        // No more than steps can be going on at once.
+        let page = self.store.scan(&keys::all_tries(tenant, id), None, MAX_PENDING as usize).await?;
+        page.iter().map(|entry| parse(&entry.value)).collect()
     }
 
     /// Writes the record alone, if it is unchanged since `version`.

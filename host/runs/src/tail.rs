@@ -14,6 +14,7 @@ use host_model::outcome::CallError;
 use host_store::Commit;
 
 use crate::record::{Record, StepRecord};
+use crate::retry::Tried;
 
 /// The most business keys of one run; said in `wit/`.
 pub(crate) const MAX_KEYS: usize = 4;
@@ -35,7 +36,17 @@ const MAX_BATCH_CHANGES: usize = 1_200;
 /// A step that is done.
 pub(crate) struct Done {
     pub(crate) step: StepRecord,
+    /// The kind of its failure, if it failed.
+    pub(crate) failure: Option<&'static str>,
     pub(crate) also: Also,
+}
+
+/// Something to be written.
+pub(crate) enum Entry {
+    /// A step that is done.
+    Done(Box<Done>),
+    /// A try of a step that is not.
+    Tried(Box<Tried>),
 }
 
 /// What goes into the commit of a step besides it.
@@ -57,14 +68,15 @@ pub(crate) struct Tail {
     keys: BTreeMap<String, String>,
     replied: bool,
     undo: usize,
-    queue: VecDeque<Done>,
+    retries: u32,
+    queue: VecDeque<Entry>,
 }
 
 impl Tail {
     /// After what is written. `undo` is how many calls undo the run so far.
     pub(crate) fn after(record: &Record, undo: usize) -> Self {
         let (completed, keys, replied) = (record.steps, record.keys.clone(), record.replied);
-        Self { completed, keys, replied, undo, queue: VecDeque::new() }
+        Self { completed, keys, replied, undo, retries: record.retries, queue: VecDeque::new() }
     }
 
     /// The place of the next step in the order of completion.
@@ -96,10 +108,22 @@ impl Tail {
         self.undo <= MAX_UNDO
     }
 
+    /// Counts a further try; `false` if the run has had all that it may have.
+    pub(crate) fn retry(&mut self, per_run: u32) -> bool {
+        let may = self.retries < per_run;
+        self.retries += u32::from(may);
+        may
+    }
+
     /// Adds a step, the last to be done.
     pub(crate) fn push(&mut self, done: Done) {
         self.completed += 1;
-        self.queue.push_back(done);
+        self.queue.push_back(Entry::Done(Box::new(done)));
+    }
+
+    /// Adds a try.
+    pub(crate) fn tried(&mut self, tried: Box<Tried>) {
+        self.queue.push_back(Entry::Tried(tried));
     }
 
     /// Whether nothing waits to be written.
@@ -113,18 +137,23 @@ impl Tail {
     }
 
     /// Puts back what was taken last.
-    pub(crate) fn put_back(&mut self, batch: Vec<Done>) {
-        batch.into_iter().rev().for_each(|done| self.queue.push_front(done));
+    pub(crate) fn put_back(&mut self, batch: Vec<Entry>) {
+        batch.into_iter().rev().for_each(|entry| self.queue.push_front(entry));
     }
 
-    /// The steps of the next commit, oldest first; one at least, if there is one.
-    pub(crate) fn take(&mut self) -> Vec<Done> {
+    /// What the next commit writes, oldest first; one at least, if there is one.
+    pub(crate) fn take(&mut self) -> Vec<Entry> {
         let (mut bytes, mut changes) = (0, 0);
         let mut batch = Vec::new();
         while let Some(next) = self.queue.front() {
-            bytes += next.step.bytes();
-            let Commit { require, put, delete } = &next.also.commit;
-            changes += require.len() + put.len() + delete.len();
+            match next {
+                Entry::Done(done) => {
+                    bytes += done.step.bytes();
+                    let Commit { require, put, delete } = &done.also.commit;
+                    changes += require.len() + put.len() + delete.len();
+                }
+                Entry::Tried(tried) => bytes += tried.bytes(),
+            }
             let too_much = bytes > MAX_BATCH_BYTES || changes > MAX_BATCH_CHANGES || batch.len() >= MAX_BATCH;
             if too_much && !batch.is_empty() {
                 break;

@@ -94,7 +94,10 @@ async fn each_case_of_a_call_error_is_its_own_answer_of_a_webhook() {
 async fn each_case_of_a_call_error_reaches_a_workflow_as_it_is() {
     let host = Host::start().await;
     let acme = set_up(&host, &["errors", "workflow-call"], &[Connection::probe("errors")]).await;
-    workflow(&acme, "workflow-call", "errors", "errors").await;
+    let roles = "roles: { target: errors, other: errors }";
+    let package = "package: probe/workflow-call@0.1.0";
+    acme.apply(&format!("kind: workflow\nname: workflow-call\n{package}\n{roles}\nretry: {{ tries: 1 }}\n"))
+        .await;
     let wishes: Vec<_> = ERRORS
         .iter()
         .map(|(case, ..)| json!({ "role": "target", "endpoint": "go", "input": case }))

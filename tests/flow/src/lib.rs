@@ -3,5 +3,6 @@
 
 mod cli;
 mod lead;
+mod retrying;
 mod schedule;
 mod stopping;

@@ -39,6 +39,7 @@ fn run(status: RunStatus, outcome: Option<Outcome<String>>) -> Run {
         finished_at: None,
         attempts: 1,
         outcome,
+        failure: None,
         usage: Usage::default(),
         steps: 0,
         log: vec![],

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,7 @@ use crate::bounds::{Bounds, BoundsSpec};
 use crate::digest::Digest;
 use crate::manifest::{Manifest, Role, World};
 use crate::name::{ConnectionName, EndpointName, FieldName, PackageRef, TenantId, TopicName, WorkflowName};
+use crate::retry::{BadRetry, Retry, RetrySpec, check_deadline};
 
 /// The longest expression of a trigger, in bytes: a screen full of jq.
 pub const MAX_EXPRESSION: usize = 2_000;
@@ -135,6 +137,13 @@ pub struct WorkflowSpec {
     /// Bounds of each run, lower than the tenant's.
     #[serde(default)]
     pub bounds: BoundsSpec,
+    /// How calls of its steps are tried again.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub retry: RetrySpec,
+    /// How many seconds after its acceptance a run is ended if it has not
+    /// ended by itself, parked or not; never if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_s: Option<u32>,
     /// What it does, as people write it. It is kept as the source's text, which
     /// alone has the lines that mistakes name.
     #[serde(default, skip_serializing)]
@@ -145,6 +154,10 @@ pub struct WorkflowSpec {
     /// The text that the steps stood in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+}
+
+fn is_usual(retry: &RetrySpec) -> bool {
+    *retry == RetrySpec::default()
 }
 
 /// Something that is there, and that the checker reads from the text.
@@ -184,6 +197,9 @@ pub enum BadWorkflow {
     /// A window is too long.
     #[error("`window-s` of a trigger is {0}, the most is {MAX_WINDOW_S}, a month")]
     Window(u32),
+    /// `retry` or `deadline-s` cannot be.
+    #[error(transparent)]
+    Retry(#[from] BadRetry),
 }
 
 impl WorkflowSpec {
@@ -199,6 +215,8 @@ impl WorkflowSpec {
         if let Some(source) = self.source.as_ref().filter(|source| source.text.len() > MAX_SOURCE) {
             return Err(BadWorkflow::TooLong(source.text.len()));
         }
+        self.retry.check()?;
+        self.deadline_s.map_or(Ok(()), check_deadline)?;
         for trigger in &self.triggers {
             let same = trigger.deduplicate();
             let expressions = trigger.when().into_iter().chain(same.map(|same| same.key.as_str()));
@@ -236,6 +254,10 @@ pub struct Workflow {
     pub definition: Option<Digest>,
     /// What each run may use.
     pub bounds: Bounds,
+    /// How its steps are tried again.
+    pub retry: Retry,
+    /// How long after its acceptance a run is ended.
+    pub deadline: Option<Duration>,
 }
 
 impl Workflow {
@@ -266,7 +288,17 @@ impl Workflow {
             }
         };
         let bounds = ceiling.lowered_by(&package.manifest.bounds).lowered_by(&spec.bounds);
-        Ok(Self { tenant, name: spec.name, package, roles, triggers: spec.triggers, definition, bounds })
+        Ok(Self {
+            tenant,
+            name: spec.name,
+            package,
+            roles,
+            triggers: spec.triggers,
+            definition,
+            bounds,
+            retry: spec.retry.resolve(),
+            deadline: spec.deadline_s.map(|seconds| Duration::from_secs(seconds.into())),
+        })
     }
 }
 

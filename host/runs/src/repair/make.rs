@@ -22,7 +22,7 @@ use super::decide::RunStatusWord;
 use super::replay::{From, On, Replay, ReplayError, Replayed};
 use super::trace::trace;
 use crate::idempotency::{Idempotency, MAX_KEY, Seen, until};
-use crate::record::{Given, Payload, Record, bounds_to_spec, wiring_of};
+use crate::record::{Given, Payload, Record, bounds_to_spec, deadline_of, wiring_of};
 use crate::shelf::as_json;
 use crate::{Runs, keys, random};
 
@@ -87,6 +87,8 @@ impl Runs {
         let taken = self.take_over(&old.record, id, from).await?;
         let of = ReplayOf { run, from_step: from, dry: replay.dry };
         let mut new = record_again(&old.record, replay, of, id, now, self.process);
+        // It has all the time that a new run has.
+        new.deadline = deadline_of(&given, now);
         (new.steps, new.keys, new.replied) = (taken.steps, taken.keys.clone(), taken.replied);
         let (noun, verb) =
             if replay.dry { ("dry run of", "dry run as") } else { ("replay of", "replayed as") };
@@ -143,6 +145,8 @@ impl Runs {
             given.wiring = as_json(&wiring_of(workflow))?;
             given.bounds = bounds_to_spec(&workflow.bounds);
             given.definition = workflow.definition;
+            given.retry = workflow.retry;
+            given.deadline_ms = workflow.deadline.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX));
         }
         if let Some(data) = &replay.input {
             let message = &old.record.message;
@@ -197,6 +201,9 @@ fn record_again(
         taken_by: Some(process),
         fruitless: 0,
         keys: BTreeMap::new(),
+        retries: 0,
+        failed_step: None,
+        failure: None,
         deadline: None,
         replied: false,
         waits: Vec::new(),

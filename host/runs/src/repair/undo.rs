@@ -104,7 +104,7 @@ impl Runs {
         if !core.is_recorded(number) {
             let input = self.shelf.text(input).await?;
             let (asked, doing) = plan(&core.wiring, &role, &endpoint, input);
-            let order = Order { number, asked, started_at: self.clock.now(), place: None };
+            let order = Order { number, asked, started_at: self.clock.now(), place: None, gave_up: None };
             if let Err(stopped) = core.begin(order, doing) {
                 return Ok(Err(core.halted().unwrap_or(Halt::Broken(stopped.to_string()))));
             }

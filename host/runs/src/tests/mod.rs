@@ -9,5 +9,6 @@ mod interleaving;
 mod journalling;
 mod looking;
 mod once;
+mod retrying;
 mod waiting;
 pub(crate) mod world;

@@ -40,6 +40,7 @@ async fn paused_with_three_named(world: &World, fake: &Arc<Fake>, began: &Notify
             usage: Usage::default(),
             log: Payload::Here("[]".to_owned()),
             tries: Vec::new(),
+            gave_up: None,
             place: None,
         };
         record.steps += 1;
