@@ -5,6 +5,7 @@
 //! `guests/probes` which guests there are: a new one without a case fails.
 #![cfg(test)]
 
+mod composing;
 mod connection;
 mod covered;
 mod endpoints;
@@ -13,6 +14,7 @@ mod kv;
 mod log;
 mod proxy;
 mod time;
+mod waiting;
 mod workflow;
 
 use serde_json::Value;
@@ -54,6 +56,22 @@ async fn run(host: &Host, acme: &Tenant<'_>, workflow: &str, input: Value) -> An
     let request =
         host.request(reqwest::Method::POST, &path).bearer_auth(&acme.token).header("prefer", "wait=30");
     host.ask(request.body(input.to_string())).await
+}
+
+/// Starts a run by hand and does not wait for it; gives its id.
+async fn started(host: &Host, acme: &Tenant<'_>, workflow: &str, input: Value) -> String {
+    let path = format!("/run/{}/{workflow}", acme.name);
+    let request = host.request(reqwest::Method::POST, &path).bearer_auth(&acme.token);
+    let answer = host.ask(request.header("prefer", "respond-async").body(input.to_string())).await;
+    answer.expect(202).json()["run"].as_str().unwrap().to_owned()
+}
+
+/// What a run that has ended gave.
+async fn gave(acme: &Tenant<'_>, run: &str) -> Value {
+    let shown = acme.ended(run).await;
+    let outcome = &shown["run"]["outcome"];
+    assert_eq!(outcome["outcome"], "answered", "{shown}");
+    serde_json::from_str(outcome["value"].as_str().unwrap()).unwrap()
 }
 
 /// The result of a run by hand.

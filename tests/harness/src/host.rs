@@ -300,7 +300,8 @@ impl Tenant<'_> {
         let began = Instant::now();
         loop {
             let run = self.run(id).await;
-            if run["run"]["status"] != "accepted" {
+            let status = run["run"]["status"].as_str().unwrap_or_default();
+            if !["accepted", "waiting", "paused", "cancelling"].contains(&status) {
                 return run;
             }
             assert!(
