@@ -23,4 +23,5 @@ pub mod problem;
 pub mod resource;
 pub mod retry;
 pub mod run;
+pub mod search;
 pub mod suggest;

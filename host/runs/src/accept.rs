@@ -1,7 +1,7 @@
 //! Accepting: one commit makes the runs, their inputs and the idempotency
 //! record durable, or nothing. Only then does anybody hear of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use host_model::clock::Timestamp;
@@ -18,6 +18,7 @@ use crate::idempotency::{Idempotency, MAX_KEY, Seen, until};
 use crate::once::{self, Once, Turn};
 use crate::places::Place;
 use crate::record::{Envelope, Given, Payload, Record, bounds_to_spec, deadline_of, wiring_of};
+use crate::search::Posted;
 use crate::shelf::as_json;
 use crate::{Runs, keys, random};
 
@@ -319,9 +320,13 @@ impl Runs {
             replay_of: None,
             replayed_by: None,
             interventions: Vec::new(),
+            connections: BTreeSet::new(),
+            posted: Posted::default(),
         };
-        Ok(commit
-            .put(keys::record(tenant, id), self.shelf.pack(&mut record).await?)
+        Ok(self
+            .shelf
+            .with_record(&mut record, commit)
+            .await?
             .put(keys::given(tenant, id), self.shelf.pack(&mut given).await?)
             .put(keys::pending(tenant, id), Vec::new()))
     }

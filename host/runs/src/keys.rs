@@ -11,7 +11,8 @@ use host_model::id::RunId;
 use host_model::name::{EventName, TenantId};
 use host_store::key;
 
-fn turned(id: RunId) -> [u8; 16] {
+/// The bytes of an id in the keys of lists that are newest first.
+pub(crate) fn turned(id: RunId) -> [u8; 16] {
     id.to_bytes().map(|byte| !byte)
 }
 
@@ -126,7 +127,7 @@ pub(crate) fn parse_wake(found: &[u8]) -> Option<(Timestamp, RunId)> {
 }
 
 /// The milliseconds of an instant, rounded up.
-fn whole_ms(at: Timestamp) -> u64 {
+pub(crate) fn whole_ms(at: Timestamp) -> u64 {
     let up = at.checked_add_signed(TimeDelta::nanoseconds(999_999)).unwrap_or(at);
     u64::try_from(up.timestamp_millis()).unwrap_or(0)
 }

@@ -35,6 +35,7 @@ mod query;
 mod record;
 pub mod repair;
 mod retry;
+mod search;
 mod settings;
 mod shelf;
 mod tail;
@@ -50,13 +51,15 @@ use host_model::clock::Clock;
 use host_store::{Blobs, Store};
 use tokio::sync::Semaphore;
 
+pub use host_model::search::Filter;
+
 pub use self::accept::{AcceptError, Accepted, MAX_RUNS, NewRun};
 pub use self::backlog::RecoverError;
 pub use self::events::{DeliverError, MAX_EVENTS};
 pub use self::guests::{EndpointCall, Guests, HostFailure};
 pub use self::idempotency::{Idempotency, MAX_KEY};
 pub use self::once::Once;
-pub use self::query::{Filter, ReadError, RunPage, StepPage};
+pub use self::query::{ReadError, RunPage, StepPage};
 pub use self::settings::{Backoff, Settings};
 
 use self::places::Places;

@@ -141,7 +141,7 @@ impl Runs {
             return Ok((commit, Roused::Gone));
         };
         let key = keys::record(tenant, run);
-        let commit = commit.at(key.clone(), version);
+        let commit = commit.at(key, version);
         if record.status.is_over() {
             return Ok((commit, Roused::Over));
         }
@@ -156,7 +156,8 @@ impl Runs {
         record.waits.clear();
         // As with a new run: this process is about to take it up.
         record.taken_by = Some(self.process);
-        Ok((commit.put(key, self.shelf.pack(&mut record).await?).put(pending, Vec::new()), Roused::Woken))
+        let commit = self.shelf.with_record(&mut record, commit).await?;
+        Ok((commit.put(pending, Vec::new()), Roused::Woken))
     }
 
     /// A commit that roused a run is durable, or may be: its turn comes.

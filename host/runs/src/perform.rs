@@ -28,8 +28,9 @@ use crate::guests::{EndpointCall, HostFailure};
 use crate::journal::Core;
 use crate::keys;
 use crate::ledger::{Halt, Known};
-use crate::record::{Payload, Record, Replied, StepRecord};
+use crate::record::{Did, Payload, Record, Replied, StepRecord};
 use crate::retry::Next;
+use crate::search::MAX_CONNECTIONS;
 use crate::shelf::{Shelf, as_json};
 use crate::tail::{Also, Done, Entry};
 
@@ -248,6 +249,11 @@ pub(crate) async fn append(
         }
         record.usage.add(&step.usage);
         record.keys.extend(also.key);
+        if let Did::Call { connection: Some(called), .. } = &step.did
+            && record.connections.len() < MAX_CONNECTIONS
+        {
+            record.connections.insert(called.clone());
+        }
         if let Some(answer) = also.reply {
             record.replied = true;
             let value = shelf.pack(&mut Replied(Payload::Here(answer))).await?;

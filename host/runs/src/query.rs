@@ -3,34 +3,21 @@
 use std::time::Duration;
 
 use host_model::id::RunId;
-use host_model::name::{TenantId, WorkflowName};
+use host_model::name::TenantId;
 use host_model::run::{Run, RunStatus, Step};
+use host_model::search::Filter;
 use host_store::StoreError;
 
 use crate::record::Record;
-use crate::shelf::parse;
+use crate::search::find;
 use crate::{Runs, keys};
 
 /// The most runs of a page.
 const MAX_LIST: usize = 100;
-/// How many runs a filter looks at for one page; then the page ends, perhaps
-/// with nothing in it, and says where to go on.
-const MAX_LOOKED: usize = 10_000;
-/// How many runs are read at a time, of 1 KiB or so each.
-const LOOK: usize = 500;
 /// The most steps of a page.
 const MAX_STEPS: usize = 1_000;
 /// A page of steps ends when it has so many bytes of inputs, answers and logs.
 const MAX_STEP_BYTES: usize = 8 << 20;
-
-/// Which runs to list; everything by default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Only runs of this workflow.
-    pub workflow: Option<WorkflowName>,
-    /// Only runs that stand there.
-    pub status: Option<RunStatus>,
-}
 
 /// A page of runs, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,13 +51,6 @@ pub struct ReadError {
 
 fn reading(what: impl std::fmt::Display) -> impl FnOnce(StoreError) -> ReadError {
     move |source| ReadError { what: what.to_string(), source }
-}
-
-impl Filter {
-    fn lets(&self, record: &Record) -> bool {
-        self.workflow.as_ref().is_none_or(|workflow| *workflow == record.workflow)
-            && self.status.is_none_or(|status| status == record.status)
-    }
 }
 
 impl Runs {
@@ -173,32 +153,15 @@ impl Runs {
         &self,
         tenant: &TenantId,
         filter: &Filter,
-        mut after: Option<RunId>,
+        after: Option<RunId>,
         limit: usize,
     ) -> Result<RunPage, StoreError> {
-        let at_once = if *filter == Filter::default() { limit } else { LOOK };
-        let (mut runs, mut looked) = (Vec::new(), 0);
-        loop {
-            let from = after.map(|id| keys::record(tenant, id));
-            let page = self.shelf.store.scan(&keys::records(tenant), from.as_deref(), at_once).await?;
-            for entry in &page {
-                let record: Record = parse(&entry.value)?;
-                after = Some(record.id);
-                looked += 1;
-                if filter.lets(&record) {
-                    runs.push(self.in_a_list(record).await?);
-                    if runs.len() == limit {
-                        return Ok(RunPage { runs, next: after });
-                    }
-                }
-            }
-            if page.len() < at_once {
-                return Ok(RunPage { runs, next: None });
-            }
-            if looked >= MAX_LOOKED {
-                return Ok(RunPage { runs, next: after });
-            }
+        let found = find(&*self.shelf.store, tenant, filter, after, limit).await?;
+        let mut runs = Vec::with_capacity(found.records.len());
+        for record in found.records {
+            runs.push(self.in_a_list(record).await?);
         }
+        Ok(RunPage { runs, next: found.next })
     }
 
     async fn in_a_list(&self, record: Record) -> Result<Run, StoreError> {

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ask::{Said, cut};
 use crate::retry::Tries;
+use crate::search::Posted;
 
 /// A text in a value, or, if the value would not fit the store, the blob that has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +92,7 @@ pub(crate) struct Record {
     /// Why it did not succeed, once it has ended so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<Failure>,
-    /// The business keys, at most [`crate::tail::MAX_KEYS`].
+    /// The business keys, at most [`host_model::search::MAX_KEYS`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) keys: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,6 +112,12 @@ pub(crate) struct Record {
     pub(crate) replayed_by: Option<RunId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) interventions: Vec<Intervention>,
+    /// The connections that it called, at most [`crate::search::MAX_CONNECTIONS`].
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) connections: BTreeSet<ConnectionName>,
+    /// Its entries in the lists that it is found by, as they are in the store.
+    #[serde(skip)]
+    pub(crate) posted: Posted,
 }
 
 fn is_zero<T: Default + PartialEq>(count: &T) -> bool {
@@ -278,6 +285,11 @@ impl StepRecord {
 }
 
 impl Record {
+    /// How it failed, if it did: one of [`host_model::search::ERRORS`].
+    pub(crate) fn error(&self) -> Option<&str> {
+        Some(self.failure.as_ref()?.kind.as_str())
+    }
+
     /// The run as it is shown, from its parts.
     pub(crate) fn into_run(self, data: String, outcome: Option<Outcome<String>>, log: Vec<LogLine>) -> Run {
         let Envelope { id, source, kind, subject, time } = self.message;

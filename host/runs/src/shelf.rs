@@ -15,6 +15,7 @@ use crate::keys;
 use crate::ledger::MAX_PENDING;
 use crate::record::{Did, Ending, Given, Payload, Record, Replied, Spills, StepRecord};
 use crate::retry::Tries;
+use crate::search::{Posted, repost};
 
 /// The store and the blobs, as runs use them.
 #[derive(Clone)]
@@ -85,7 +86,11 @@ impl Shelf {
         tenant: &TenantId,
         id: RunId,
     ) -> Result<Option<(Record, Version)>, StoreError> {
-        self.read(&keys::record(tenant, id)).await
+        let found = self.read::<Record>(&keys::record(tenant, id)).await?;
+        Ok(found.map(|(mut record, version)| {
+            record.posted = Posted::of(&record);
+            (record, version)
+        }))
     }
 
     /// What the run started with.
@@ -207,7 +212,19 @@ impl Shelf {
         more: Commit,
     ) -> Result<Version, StoreError> {
         let key = keys::record(&record.tenant, record.id);
-        self.store.commit(more.at(key.clone(), version).put(key, self.pack(record).await?)).await
+        let version = self.store.commit(self.with_record(record, more.at(key, version)).await?).await?;
+        record.posted = Posted::of(record);
+        Ok(version)
+    }
+
+    /// Adds a record to a commit, and what it is found by.
+    pub(crate) async fn with_record(
+        &self,
+        record: &mut Record,
+        commit: Commit,
+    ) -> Result<Commit, StoreError> {
+        let value = self.pack(record).await?;
+        Ok(repost(record, commit.put(keys::record(&record.tenant, record.id), value)))
     }
 
     /// Adds steps, which were not there before, to a commit.

@@ -11,13 +11,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use host_model::id::RunId;
 use host_model::outcome::CallError;
+use host_model::search::MAX_KEYS;
 use host_store::Commit;
 
 use crate::record::{Record, StepRecord};
 use crate::retry::Tried;
-
-/// The most business keys of one run; said in `wit/`.
-pub(crate) const MAX_KEYS: usize = 4;
 
 /// The most calls that undo one run; said in `wit/`.
 pub(crate) const MAX_UNDO: usize = 100;

@@ -30,7 +30,7 @@ const MAX_LINE: u64 = ((MAX_KEY + MAX_VALUE) * 4 / 3 + 100) as u64;
 /// A commit of a restore takes no more entries when it holds this many bytes.
 const COMMIT_BYTES: usize = 4 << 20;
 /// The most entries in a commit of a restore: each is a requirement and a put.
-const COMMIT_ENTRIES: usize = MAX_COMMIT / 2;
+const COMMIT_ENTRIES: usize = MAX_COMMIT / 3;
 
 /// What a backup holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@
 //!   first run did and could not record is not done twice. A replay from the
 //!   start is a run of its own, with keys of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use host_model::clock::Timestamp;
@@ -23,6 +23,7 @@ use super::replay::{From, On, Replay, ReplayError, Replayed};
 use super::trace::trace;
 use crate::idempotency::{Idempotency, MAX_KEY, Seen, until};
 use crate::record::{Given, Payload, Record, bounds_to_spec, deadline_of, wiring_of};
+use crate::search::Posted;
 use crate::shelf::as_json;
 use crate::{Runs, keys, random};
 
@@ -99,12 +100,12 @@ impl Runs {
         }
 
         let old_key = keys::record(tenant, run);
-        let mut commit = taken
-            .rest
-            .clone()
-            .at(old_key.clone(), old.version)
-            .put(old_key, self.shelf.pack(&mut old.record).await?)
-            .put(keys::record(tenant, id), self.shelf.pack(&mut new).await?)
+        let commit = taken.rest.clone().at(old_key, old.version);
+        let commit = self.shelf.with_record(&mut old.record, commit).await?;
+        let mut commit = self
+            .shelf
+            .with_record(&mut new, commit)
+            .await?
             .put(keys::given(tenant, id), self.shelf.pack(&mut given).await?)
             .put(keys::pending(tenant, id), Vec::new());
         if let (Some(request), Some(key)) = (&request, &replay.request) {
@@ -210,6 +211,8 @@ fn record_again(
         replay_of: Some(of),
         replayed_by: None,
         interventions: Vec::new(),
+        connections: BTreeSet::new(),
+        posted: Posted::default(),
         ..old.clone()
     }
 }

@@ -53,7 +53,8 @@ async fn pages_come_newest_first_and_filters_hold_on_every_page() {
     let no = Outcome::Declined(CallError::Permanent("no".to_owned()));
     assert!(failed.iter().all(|run| run.outcome.as_ref() == Some(&no)));
 
-    let filter = Filter { workflow: Some("report".parse().unwrap()), status: Some(RunStatus::Succeeded) };
+    let (workflow, status) = (Some("report".parse().unwrap()), Some(RunStatus::Succeeded));
+    let filter = Filter { workflow, status, ..Filter::default() };
     let reports = all(filter, 3).await;
     assert_eq!(reports.len(), 8);
     assert!(reports.iter().all(|run| run.workflow.as_str() == "report" && run.outcome.is_none()));

@@ -10,5 +10,6 @@ mod journalling;
 mod looking;
 mod once;
 mod retrying;
+mod searching;
 mod waiting;
 pub(crate) mod world;
