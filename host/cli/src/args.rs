@@ -4,7 +4,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use chrono::TimeDelta;
 use clap::{Args, Subcommand, ValueEnum};
+use host_model::clock::Timestamp;
 use host_model::id::{RunId, TokenId};
 use host_model::name::{
     ConnectionName, EndpointName, EventName, SecretName, TenantId, TopicName, WorkflowName,
@@ -183,12 +185,9 @@ pub enum Topics {
 pub enum Runs {
     /// List runs, the newest first
     List {
-        /// Only of this workflow
-        #[arg(long)]
-        workflow: Option<WorkflowName>,
-        /// Only those that stand there: accepted, succeeded, failed or diverged
-        #[arg(long, value_parser = status)]
-        status: Option<RunStatus>,
+        /// Which
+        #[command(flatten)]
+        matching: Box<Matching>,
         /// Only those after this one in the list
         #[arg(long, value_name = "RUN")]
         after: Option<RunId>,
@@ -223,6 +222,58 @@ pub enum Runs {
     Replay(Replay),
 }
 
+/// Which runs: those that match all that is said.
+#[derive(Args, Debug)]
+pub struct Matching {
+    /// Only of this workflow
+    #[arg(long)]
+    pub workflow: Option<WorkflowName>,
+    /// Only those that stand there: accepted, waiting, paused, cancelling,
+    /// succeeded, failed, diverged, cancelled or terminated
+    #[arg(long, value_parser = status)]
+    pub status: Option<RunStatus>,
+    /// Only those accepted then or later: 2026-01-31T08:00:00Z, or so long ago: 90m, 12h, 7d
+    #[arg(long, value_name = "TIME", value_parser = when)]
+    pub since: Option<When>,
+    /// Only those accepted before then
+    #[arg(long, value_name = "TIME", value_parser = when)]
+    pub until: Option<When>,
+    /// Only those that failed like this: unauthorized, rate-limited, fuel, trapped, …
+    #[arg(long, value_name = "KIND")]
+    pub error: Option<String>,
+    /// Only those that this connection started or that called it
+    #[arg(long)]
+    pub connection: Option<ConnectionName>,
+    /// Only those that set this business key: customer:4711; up to four, each with its own --key
+    #[arg(long = "key", value_name = "NAME:VALUE")]
+    pub keys: Vec<String>,
+}
+
+/// A point in time, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// At this instant.
+    At(Timestamp),
+    /// So long before now.
+    Ago(TimeDelta),
+}
+
+fn when(word: &str) -> Result<When, String> {
+    let ago = || {
+        let unit: fn(i64) -> Option<TimeDelta> = match word.chars().last()? {
+            's' => TimeDelta::try_seconds,
+            'm' => TimeDelta::try_minutes,
+            'h' => TimeDelta::try_hours,
+            'd' => TimeDelta::try_days,
+            _ => return None,
+        };
+        let number: u32 = word.get(..word.len() - 1)?.parse().ok()?;
+        unit(number.into()).map(When::Ago)
+    };
+    let at = || word.parse().ok().map(When::At);
+    ago().or_else(at).ok_or_else(|| "write 2026-01-31T08:00:00Z, or how long ago: 90m, 12h, 7d".to_owned())
+}
+
 /// A run, and why.
 #[derive(Args, Debug)]
 pub struct Reasoned {
@@ -237,17 +288,15 @@ pub struct Reasoned {
 #[derive(Args, Debug)]
 pub struct Replay {
     /// The run
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(required_unless_present = "all", conflicts_with_all = ["all", "Matching"])]
     pub id: Option<RunId>,
-    /// Every run that matches, newest first, but those that were replayed before
+    /// Every run that matches, newest first, but those that were replayed
+    /// before; --status must say which end they came to
     #[arg(long, requires_all = ["status", "request"])]
     pub all: bool,
-    /// With --all: those that ended like this: failed, diverged, cancelled, terminated or succeeded
-    #[arg(long, requires = "all", value_parser = status)]
-    pub status: Option<RunStatus>,
-    /// With --all: only of this workflow
-    #[arg(long, requires = "all")]
-    pub workflow: Option<WorkflowName>,
+    /// With --all: which
+    #[command(flatten)]
+    pub matching: Box<Matching>,
     /// With --all: also those that were replayed before
     #[arg(long, requires = "all")]
     pub again: bool,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Query, RawPathParams};
 use host_model::suggest::explain_unknown;
-use http::StatusCode;
 use http::request::Parts;
+use http::{StatusCode, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -61,11 +61,21 @@ impl<T: DeserializeOwned> FromRequestParts<Control> for Params<T> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &Control) -> Result<Self, Refusal> {
-        match Query::try_from_uri(&parts.uri) {
-            Ok(Query(params)) => Ok(Self(params)),
-            Err(error) => Err(Refusal::bad_request(explain_unknown(&error.body_text()))),
-        }
+        read_query(&parts.uri).map(Self)
     }
+}
+
+fn read_query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
+    match Query::try_from_uri(uri) {
+        Ok(Query(params)) => Ok(params),
+        Err(error) => Err(Refusal::bad_request(explain_unknown(&error.body_text()))),
+    }
+}
+
+/// A query, read as `T`.
+pub(crate) fn query<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
+    let uri = Uri::from_str(&format!("/?{text}"));
+    read_query(&uri.map_err(|error| Refusal::bad_request(format!("the query cannot be read: {error}")))?)
 }
 
 /// The path's `{name}`. What cannot be a name is not there.

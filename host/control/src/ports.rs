@@ -10,10 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use host_model::effects::BoxFuture;
 use host_model::id::RunId;
-use host_model::name::{EndpointName, SecretName, TenantId, TopicName, WorkflowName};
+use host_model::name::{EndpointName, SecretName, TenantId, TopicName};
 use host_model::outcome::Finished;
 use host_model::resource::{Connection, Package};
-use host_model::run::{Run, RunStatus, Step};
+use host_model::run::{Run, Step};
+use host_model::search::Filter;
 use secrecy::SecretString;
 
 pub use self::repair::{By, From, Order, Repair, RepairError, Replay, Replayed};
@@ -55,10 +56,8 @@ pub trait Calls: Send + Sync + 'static {
 /// Which runs to list.
 #[derive(Clone, Debug)]
 pub struct RunQuery {
-    /// Of this workflow only.
-    pub workflow: Option<WorkflowName>,
-    /// In this state only.
-    pub status: Option<RunStatus>,
+    /// Those that match.
+    pub filter: Filter,
     /// Runs older than this one.
     pub after: Option<RunId>,
     /// At most so many.

@@ -128,13 +128,48 @@ async fn an_upload_that_is_no_package_is_refused_and_leaves_nothing() {
 async fn runs_are_listed_filtered_and_shown_with_their_steps() {
     let world = World::with_lead().await;
     let runs = world.get("/tenants/acme/runs?workflow=intake&status=succeeded&limit=1").await;
-    assert_eq!(runs.headers["link"], format!("<?after={RUN}&limit=1>; rel=\"next\""));
+    assert_eq!(
+        runs.headers["link"],
+        format!("<?after={RUN}&limit=1&workflow=intake&status=succeeded>; rel=\"next\"")
+    );
     assert_eq!(runs.ok()[0]["id"], RUN);
     assert_eq!(world.get(&format!("/tenants/acme/runs/{RUN}")).await.ok()["steps"], json!([]));
     world.get("/tenants/acme/runs/run_00000000000000000000000009").await.refused(404, "not-found");
     world.get("/tenants/acme/runs/nonsense").await.refused(404, "not-found");
     let detail = world.get("/tenants/acme/runs?status=suceeded").await.refused(400, "bad-request");
     assert!(detail.contains("did you mean `succeeded`?"), "{detail}");
+}
+
+#[tokio::test]
+async fn runs_are_found_by_time_error_connection_and_business_keys() {
+    let world = World::with_lead().await;
+    let found = async |query: &str| {
+        world.get(&format!("/tenants/acme/runs?{query}")).await.ok().as_array().unwrap().len()
+    };
+    assert_eq!(found("key=customer:47:1%201&connection=crm").await, 1);
+    assert_eq!(found("key=customer:47:1%201&key=order:1").await, 0, "both must match");
+    assert_eq!(found("key=customer:2").await, 0);
+    assert_eq!(found("error=rate-limited").await, 0);
+    assert_eq!(found("since=1969-12-31T00:00:00Z&until=1970-01-01T01:00:00%2B01:00").await, 0);
+    assert_eq!(found("since=1969-12-31T23:00:00Z&until=1970-01-01T00:00:01Z").await, 1);
+    for (query, want) in [
+        ("since=yesterday", "write one like 2026-01-31T08:00:00Z"),
+        ("since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", "`since` is not before `until`"),
+        ("error=ratelimited", "did you mean `rate-limited`?"),
+        ("key=4711", "like `customer:4711`"),
+        ("key=a:1&key=a:2", "two values for `a`"),
+        ("key=a:1&key=b:1&key=c:1&key=d:1&key=e:1", "at most 4"),
+        ("connection=no%20name", "connection"),
+        ("conection=crm", "did you mean `connection`?"),
+        ("workflow=intake&workflow=other", "duplicate field `workflow`"),
+    ] {
+        let detail = world.get(&format!("/tenants/acme/runs?{query}")).await.refused(400, "bad-request");
+        assert!(detail.contains(want), "{query}: {detail}");
+        let replay = serde_json::json!({ "from": "start", "request": "r" });
+        let path = format!("/tenants/acme/runs/replay?status=failed&{query}");
+        let detail = world.post(&path, replay.to_string()).await.refused(400, "bad-request");
+        assert!(detail.contains(want), "{query}: {detail}");
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use host_model::digest::Digest;
 use host_model::effects::BoxFuture;
 use host_model::id::RunId;
 use host_model::name::{SecretName, TenantId, TopicName};
-use host_runs::{AcceptError, DeliverError, Filter, Idempotency, Runs};
+use host_runs::{AcceptError, DeliverError, Idempotency, Runs};
 use secrecy::SecretString;
 
 use crate::guests::SandboxedGuests;
@@ -29,9 +29,8 @@ impl RunsPort for RunsView {
         query: RunQuery,
     ) -> BoxFuture<'a, Result<RunPage, PortError>> {
         Box::pin(async move {
-            let filter = Filter { workflow: query.workflow, status: query.status };
-            let page =
-                self.0.list(tenant, &filter, query.after, query.limit.get()).await.map_err(internal)?;
+            let RunQuery { filter, after, limit } = query;
+            let page = self.0.list(tenant, &filter, after, limit.get()).await.map_err(internal)?;
             Ok(RunPage { runs: page.runs, next: page.next })
         })
     }

@@ -8,6 +8,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Session;
+use super::runs::{matched, now};
 use crate::api::Answer;
 use crate::args::{From, Reasoned, Replay};
 use crate::error::{CommandError, Exit};
@@ -87,10 +88,9 @@ fn asked(replay: &Replay) -> Asked<'_> {
 async fn all(session: &mut Session<'_>, path: &str, replay: &Replay) -> Result<Exit, CommandError> {
     let asked = Asked { again: Some(replay.again), ..asked(replay) };
     let (mut after, mut exit) = (None, Exit::Done);
+    let matched = matched(&replay.matching, now());
     loop {
-        let mut query = Vec::new();
-        query.extend(replay.status.map(|status| ("status", status.as_str().to_owned())));
-        query.extend(replay.workflow.as_ref().map(|workflow| ("workflow", workflow.to_string())));
+        let mut query = matched.clone();
         query.extend(after.clone().map(|after| ("after", after)));
         let ask = session.api.ask(Method::POST, &format!("{path}/replay"), &query).json(&asked);
         let Answer { body, next, .. } = match ask.answer().await {

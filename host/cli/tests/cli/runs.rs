@@ -119,6 +119,8 @@ async fn runs_are_listed_by_page() {
         )
     );
     assert_eq!(told.err, format!("more: add `--after {RUN}`\n"));
+    assert!(refused(&["runs", "list", "--since", "yesterday"]).contains("how long ago: 90m, 12h, 7d"));
+    assert!(refused(&["runs", "replay", RUN, "--workflow", "lead-intake"]).contains("cannot be used with"));
     assert!(refused(&["runs", "list", "--status", "sucess"]).contains(
         "accepted, waiting, paused, cancelling, succeeded, failed, diverged, cancelled, terminated"
     ));

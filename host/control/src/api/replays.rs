@@ -16,11 +16,11 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::repair::by;
-use super::resources::paged;
-use super::runs::{MAX_PAGE, Which};
+use super::resources::linked;
+use super::runs::{Asked, MAX_PAGE, Which};
 use crate::Control;
 use crate::caller::InTenant;
-use crate::input::{Named, Params, json};
+use crate::input::{Named, json};
 use crate::ports::{From, RepairError, Replay, Replayed, RunPage};
 use crate::refusal::Refusal;
 
@@ -158,17 +158,17 @@ pub(super) async fn replay_run(
 /// Makes new runs of all that match and have ended, newest first: a page of
 /// what became of each, with a link to the next.
 #[utoipa::path(post, path = "/tenants/{tenant}/runs/replay", tag = "runs",
-    params(("tenant" = String, Path), Which), request_body = Many, security(("token" = ["tenant"])),
+    params(("tenant" = String, Path), Asked), request_body = Many, security(("token" = ["tenant"])),
     responses((status = 200, body = [Became])))]
 pub(super) async fn replay_runs(
     State(control): State<Control>,
     tenant: InTenant,
-    Params(which): Params<Which>,
+    which: Which,
     body: Body,
 ) -> Result<Response, Refusal> {
     let many: Many = json(body).await?;
     let mut query = which.query(MAX_REPLAYS);
-    if query.status.is_none_or(|status| !status.is_over()) {
+    if query.filter.status.is_none_or(|status| !status.is_over()) {
         return Err(Refusal::invalid(
             "name the `status` of the runs to replay, one that is an end: failed, diverged, cancelled, terminated or succeeded",
         ));
@@ -188,8 +188,7 @@ pub(super) async fn replay_runs(
             break;
         }
     }
-    let limit = if next.is_some() { became.len() } else { usize::MAX };
-    Ok(paged(became, limit, next.map(|next| next.to_string())))
+    Ok(linked(became, next.map(|next| which.next(next))))
 }
 
 async fn one_of_many(

@@ -37,13 +37,16 @@ impl Deleted {
 
 /// A page as a JSON array; a full one says in its `Link` header where the next is.
 pub(super) fn paged<T: Serialize>(items: Vec<T>, limit: usize, last: Option<String>) -> Response {
-    let full = items.len() >= limit;
+    let last = last.filter(|_| items.len() >= limit);
+    let after = |last: String| url::form_urlencoded::byte_serialize(last.as_bytes()).collect::<String>();
+    linked(items, last.map(|last| format!("after={}&limit={limit}", after(last))))
+}
+
+/// A page as a JSON array; if there is a next one, its query is in the `Link` header.
+pub(super) fn linked<T: Serialize>(items: Vec<T>, next: Option<String>) -> Response {
     let mut response = Json(items).into_response();
-    if let Some(last) = last.filter(|_| full) {
-        let after: String = url::form_urlencoded::byte_serialize(last.as_bytes()).collect();
-        let next = HeaderValue::try_from(format!("<?after={after}&limit={limit}>; rel=\"next\""));
-        response.headers_mut().extend(next.ok().map(|next| (LINK, next)));
-    }
+    let next = next.and_then(|next| HeaderValue::try_from(format!("<?{next}>; rel=\"next\"")).ok());
+    response.headers_mut().extend(next.map(|next| (LINK, next)));
     response
 }
 

@@ -118,7 +118,13 @@ impl Runs for FakeRuns {
         query: RunQuery,
     ) -> BoxFuture<'a, Result<RunPage, PortError>> {
         let id: RunId = RUN.parse().unwrap();
-        let wanted = query.workflow.is_none_or(|workflow| workflow.as_str() == "intake");
+        let filter = &query.filter;
+        let wanted = filter.workflow.as_ref().is_none_or(|workflow| workflow.as_str() == "intake")
+            && filter.error.is_none()
+            && filter.since.is_none_or(|since| since <= Timestamp::UNIX_EPOCH)
+            && filter.until.is_none_or(|until| until > Timestamp::UNIX_EPOCH)
+            && filter.connection.as_ref().is_none_or(|connection| connection.as_str() == "crm")
+            && filter.keys.iter().all(|(name, value)| name == "customer" && value == "47:1 1");
         let there = tenant.as_str() == "acme" && wanted && query.after.is_none();
         let next = (query.limit.get() == 1).then_some(id);
         let runs = if there { vec![run(id)] } else { Vec::new() };
