@@ -204,7 +204,7 @@ async fn look_through(
 ) -> Result<Found, StoreError> {
     let prefix = keys::records(tenant);
     let at_once = if filter.status.is_none() { limit } else { LOOK };
-    let mut after = from.checked_sub(1).map(|at| Bytes::from(keys::record(tenant, id_at(at))));
+    let mut after = from.checked_sub(1).map(|at| keys::record(tenant, id_at(at)));
     let (mut records, mut looked) = (Vec::new(), 0);
     loop {
         let page = store.scan(&prefix, after.as_deref(), at_once).await?;
