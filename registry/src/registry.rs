@@ -15,6 +15,9 @@ use crate::error::PackageError;
 use crate::record::{Record, slot, space, versions};
 use crate::verify::{VerifiedPackage, verify};
 
+/// The namespace of the packages that a host brings along.
+const RESERVED: &str = "wharf";
+
 /// A publish that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
@@ -32,6 +35,11 @@ pub enum PublishError {
     /// It is not a package.
     #[error(transparent)]
     Package(#[from] PackageError),
+    /// Its namespace is the host's own.
+    #[error(
+        "package {0} cannot be published: the namespace `{RESERVED}` is for what a host brings along, choose another"
+    )]
+    Reserved(PackageRef),
     /// The version has another content.
     #[error(
         "{package} is published with another content ({published}): versions are immutable, publish a new one"
@@ -82,8 +90,18 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Verifies an upload, off the threads that serve requests.
+    /// Verifies a stranger's upload, off the threads that serve requests.
     pub async fn verify(bytes: Bytes) -> Result<Self, PublishError> {
+        let upload = Self::builtin(bytes).await?;
+        let package = upload.verified.manifest.package();
+        match package.name.as_str().split_once('/') {
+            Some((RESERVED, _)) => Err(PublishError::Reserved(package)),
+            _ => Ok(upload),
+        }
+    }
+
+    /// Verifies what a host brings along. Not for what anybody sent.
+    pub async fn builtin(bytes: Bytes) -> Result<Self, PublishError> {
         let upload = bytes.clone();
         let verified = tokio::task::spawn_blocking(move || verify(&upload)).await;
         Ok(Self { bytes, verified: verified.map_err(|_| ReadError::Verifier)?? })
@@ -107,7 +125,7 @@ impl Registry {
         Self { store, blobs, clock, known: Arc::default() }
     }
 
-    /// Verifies an upload and keeps it, durably. The same content again is fine.
+    /// Verifies a stranger's upload and keeps it, durably. The same content again is fine.
     pub async fn publish(&self, bytes: Bytes, by: &str) -> Result<Published, PublishError> {
         self.keep(Upload::verify(bytes).await?, by).await
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use host_model::clock::{SimClock, Timestamp};
 use host_store::{Blobs, MemoryStore};
 use made::*;
-use registry::{PublishError, Registry};
+use registry::{PublishError, Registry, Upload};
 
 fn registry(store: &Arc<MemoryStore>, blobs: &Blobs) -> Registry {
     Registry::new(store.clone(), blobs.clone(), Arc::new(SimClock::at(Timestamp::UNIX_EPOCH)))
@@ -43,6 +43,22 @@ async fn the_same_again_is_fine_and_another_content_is_refused() {
     let error = registry.publish(other.into(), "tok_1").await.unwrap_err();
     assert!(matches!(error, PublishError::Immutable { .. }));
     assert!(error.to_string().contains("versions are immutable, publish a new one"), "{error}");
+}
+
+#[tokio::test]
+async fn the_hosts_own_namespace_is_the_hosts() {
+    let registry = registry(&Arc::new(MemoryStore::new()), &Blobs::in_memory());
+    let named = |name: &str| {
+        component("export wharf:endpoints/endpoints@0.1.0;", Some(&CONNECTOR.replace("example/crm", name)))
+    };
+    let error = registry.publish(named("wharf/flow").into(), "tok_1").await.unwrap_err();
+    assert!(matches!(error, PublishError::Reserved(_)));
+    assert!(error.to_string().contains("choose another"), "{error}");
+    assert!(registry.list(None, 10).await.unwrap().is_empty());
+
+    let own = Upload::builtin(named("wharf/flow").into()).await.unwrap();
+    assert!(registry.keep(own, "host").await.unwrap().created);
+    assert!(registry.publish(named("wharfs/flow").into(), "tok_1").await.unwrap().created);
 }
 
 #[tokio::test]

@@ -170,6 +170,7 @@ impl From<PublishError> for Refusal {
                 Self::Wrong(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
             }
             PublishError::Package(_) => Self::Wrong(StatusCode::UNPROCESSABLE_ENTITY, "bad-package", detail),
+            PublishError::Reserved(_) => Self::Wrong(StatusCode::FORBIDDEN, "namespace-reserved", detail),
             PublishError::Immutable { .. } => Self::Wrong(StatusCode::CONFLICT, "version-exists", detail),
             PublishError::Storage(_) => Self::Internal(error.into()),
         }

@@ -121,6 +121,8 @@ async fn an_upload_that_is_no_package_is_refused_and_leaves_nothing() {
     world.post("/packages", vec![0; (32 << 20) + 1]).await.refused(413, "body-too-large");
     let changed = world.post("/packages", package(&CRM.replace("A CRM", "Another"))).await;
     assert!(changed.refused(409, "version-exists").contains("versions are immutable"));
+    let ours = world.post("/packages", package(&CRM.replace("example/crm", "wharf/crm"))).await;
+    assert!(ours.refused(403, "namespace-reserved").contains("choose another"));
     assert_eq!(world.stored().await, before);
 }
 

@@ -249,11 +249,8 @@ impl<'a> Checker<'a> {
                 false
             }
             What::Set { vars, keys } => {
-                // All are made of what was before.
-                for (_, value) in vars.iter().chain(keys) {
+                for (name, value) in vars {
                     self.template(value, scope);
-                }
-                for (name, _) in vars {
                     if let Some(line) = scope.line_of_id(name) {
                         let message = format!(
                             "`{name}` is the id of the step of line {line}: choose another name for the variable"
@@ -262,6 +259,7 @@ impl<'a> Checker<'a> {
                     }
                     scope.set(name, Known { line: step.line, gives: None });
                 }
+                keys.iter().for_each(|(_, value)| self.template(value, scope));
                 false
             }
             What::Fail { message, .. } => {

@@ -10,6 +10,8 @@ mod values;
 
 use self::fields::Fields;
 pub(crate) use self::steps::BUILT_IN;
+#[cfg(test)]
+pub(crate) use self::steps::VERBS;
 use self::values::Source;
 use crate::problem::Problem;
 use crate::suggest::hint;

@@ -2,6 +2,7 @@
 
 mod checking;
 mod hostile;
+mod pages;
 mod reading;
 mod round_trip;
 

@@ -10,6 +10,7 @@
 
 mod args;
 mod border;
+mod builtin;
 mod clock;
 mod config;
 mod doctor;

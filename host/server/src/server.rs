@@ -68,6 +68,7 @@ impl Server {
         let store: Arc<dyn Store> = sled.clone();
         let blobs = Blobs::open(&folder("blobs"))?;
         let registry = Registry::new(Arc::clone(&store), blobs.clone(), Arc::clone(&clock));
+        crate::builtin::publish(&registry).await?;
         let vault =
             Arc::new(Vault::new(Arc::clone(&store), MasterKey::load_or_create(&folder("master.key"))?));
         let egress = EgressConfig { policy: config.policy, ..EgressConfig::default() };

@@ -18,7 +18,7 @@ use host_schedules::Schedule;
 use host_store::{Blobs, MemoryStore};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use registry::Registry;
+use registry::{Registry, Upload};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -162,7 +162,8 @@ impl World {
     pub async fn with_reader() -> Self {
         let world = Self::with_lead().await;
         for manifest in [EXPRESSION, FLOW] {
-            world.control.registry.publish(package(manifest).into(), "test").await.unwrap();
+            let upload = Upload::builtin(package(manifest).into()).await.unwrap();
+            world.control.registry.keep(upload, "host").await.unwrap();
         }
         world
     }

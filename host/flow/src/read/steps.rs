@@ -12,7 +12,7 @@ use crate::tree::{Call, Kind, Step, What};
 use crate::yaml::{Data, Node, Place};
 
 /// What a step may do, each with its further keys.
-const VERBS: [(&str, &[&str]); 17] = [
+pub(crate) const VERBS: [(&str, &[&str]); 17] = [
     ("call", &["with", "undo"]),
     ("map", &[]),
     ("if", &["then", "else"]),
