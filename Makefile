@@ -18,7 +18,6 @@ setup:
 guests: setup
 	cargo build --quiet --profile guest --target $(WASM) \
 	  -p example-web-form -p example-crm -p example-mail -p example-chat -p example-lead-intake -p example-http-hello \
-	  -p builtin-flow \
 	  -p probes --lib --examples
 	cargo build --quiet --profile guest --target wasm32-wasip2 -p probes --example wasi_reach
 
