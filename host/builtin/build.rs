@@ -1,6 +1,7 @@
-//! Builds the guests of `guests/builtin` for wasm, in a target folder of their
-//! own, so that the cargo that runs this and the one that it starts never wait
-//! for each other.
+//! Builds the guests of `guests/builtin` for wasm, as `make guests` builds the
+//! others. The cargo that runs this and the one that it starts never wait for
+//! each other: cargo locks a target folder by the profile, and no host is built
+//! with the guests'.
 
 use std::error::Error;
 use std::path::Path;
@@ -9,10 +10,8 @@ use std::{env, fs};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Each with its file. One after the other: built together, their features
-/// would be one set.
-const GUESTS: [(&str, &str); 2] =
-    [("builtin-expression", "builtin_expression.wasm"), ("builtin-flow", "builtin_flow.wasm")];
+/// What is built.
+const GUESTS: [&str; 2] = ["builtin-expression", "builtin-flow"];
 
 /// What a change of which builds them again. Cargo itself sees what really changed.
 const SOURCES: [&str; 8] = [
@@ -40,20 +39,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         )
         .into());
     }
-    let folder = root.join("target/builtin");
+    let folder = root.join("target");
+    let mut build = cargo(&root)?;
+    build.args(["build", "--quiet", "--profile", "guest", "--target", TARGET, "--target-dir"]).arg(&folder);
+    for guest in GUESTS {
+        build.args(["-p", guest]);
+    }
+    if !build.status()?.success() {
+        return Err(format!(
+            "the guests of guests/builtin cannot be built for {TARGET}; the compiler's words are above"
+        )
+        .into());
+    }
     let out = env::var("OUT_DIR")?;
-    for (package, file) in GUESTS {
-        let status = cargo(&root)?
-            .args(["build", "--quiet", "--profile", "guest", "--target", TARGET, "-p", package])
-            .arg("--target-dir")
-            .arg(&folder)
-            .status()?;
-        if !status.success() {
-            return Err(
-                format!("`{package}` cannot be built for {TARGET}; what its compiler says is above").into()
-            );
-        }
-        fs::copy(folder.join(TARGET).join("guest").join(file), Path::new(&out).join(file))?;
+    for guest in GUESTS {
+        let file = format!("{}.wasm", guest.replace('-', "_"));
+        fs::copy(folder.join(TARGET).join("guest").join(&file), Path::new(&out).join(&file))?;
     }
     Ok(())
 }

@@ -80,7 +80,7 @@ fn a_reference_to_a_step_that_cannot_have_run_is_found() {
         ("- map: ${ $url }", "3:11: `$url` is only there within"),
         // Variables.
         ("- set: { a: 1, b: \"${ $a }\" }\n  keys: { k: \"${ $b }\" }", ""),
-        ("- set: { a: \"${ $b }\", b: 1 }", "3:18: `$b` is what this step makes"),
+        ("- set: { a: \"${ $b }\", b: 1 }", "3:17: `$b` is what this step makes"),
         ("- set: { a: 1 }\n- set: { a: \"${ $a + 1 }\" }", ""),
         ("- call: crm.find\n  id: a\n  undo: { call: crm.find, with: \"${ $a }\" }", ""),
         ("- call: crm.find\n  id: a\n  with: ${ $a }", "5:12: `$a` is what this step makes"),
