@@ -42,6 +42,18 @@ async fn steps_become_a_workflow_that_the_interpreter_runs_on_their_tree() {
 }
 
 #[tokio::test]
+async fn the_reader_is_told_the_schemas_that_endpoints_take() {
+    let world = World::with_reader().await;
+    let takes = CRM.replace("0.1.0", "0.2.0").replace("[config", "takes = \"lead@1\"\n[config");
+    world.post("/packages", package(&takes)).await;
+    let newer = LEAD.replace("example/crm@0.1.0", "example/crm@0.2.0");
+    world.apply(&format!("{newer}---\n{STEPS}"), "tenant=acme").await.ok();
+    let asked = world.calls.asked.lock().unwrap().join("\n");
+    assert!(asked.contains(r#""create-lead":{"takes":"lead@1"}"#), "{asked}");
+    assert!(asked.contains(r#""schemas":{"lead@1":{"#), "{asked}");
+}
+
+#[tokio::test]
 async fn what_was_applied_is_given_back_and_the_same_again_changes_nothing() {
     let world = World::with_reader().await;
     world.apply(STEPS, "tenant=acme").await.ok();

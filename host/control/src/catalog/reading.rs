@@ -12,9 +12,11 @@ use host_model::manifest::{Direction, Manifest};
 use host_model::name::{EndpointName, PackageName, PackageRef, SchemaRef, TenantId};
 use host_model::outcome::Outcome;
 use host_model::resource::{Checked, Connection, Resource, Source, Use, WorkflowSpec};
+use host_schemas::shipped;
 use host_store::Blobs;
 use registry::Registry;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::resolve::Packages;
@@ -57,6 +59,8 @@ struct Offered<'a> {
 struct Surroundings<'a> {
     connections: BTreeMap<&'a str, Option<BTreeMap<&'a str, Offered<'a>>>>,
     workflows: Vec<&'a str>,
+    /// What the endpoints take, so that what can never fit is found at once.
+    schemas: BTreeMap<String, &'a Value>,
 }
 
 #[derive(Serialize)]
@@ -303,9 +307,21 @@ fn surroundings<'a>(written: &'a Written, packages: &'a Packages) -> Surrounding
         let package = kept.as_ref().ok().and_then(|spec| packages.get(&spec.package)?.as_ref().ok());
         (name.as_str(), package.map(|package| offers(&package.manifest)))
     });
+    let connections: BTreeMap<_, Option<BTreeMap<_, Offered<'_>>>> = connections.collect();
+    let taken = connections.values().flatten().flat_map(BTreeMap::values).filter_map(|offered| offered.takes);
+    let schemas = taken.filter_map(|name| Some((name.to_string(), document(written, name)?)));
     Surroundings {
-        connections: connections.collect(),
+        schemas: schemas.collect(),
+        connections,
         workflows: written.workflows.keys().map(|name| name.as_str()).collect(),
+    }
+}
+
+/// A schema as it is written, the tenant's or a shipped one.
+fn document<'a>(written: &'a Written, name: &SchemaRef) -> Option<&'a Value> {
+    match written.schemas.get(name) {
+        Some(own) => own.as_ref().ok().map(|spec| &spec.schema),
+        None => shipped(name).map(|schema| schema.document()),
     }
 }
 
