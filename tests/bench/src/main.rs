@@ -22,6 +22,7 @@ mod load;
 mod native;
 mod process;
 mod runs;
+mod steps;
 
 use figures::Figures;
 
@@ -40,12 +41,13 @@ fn main() -> anyhow::Result<()> {
         _ => {}
     }
     // `bench lead` measures one part; only the whole is written down.
-    let parts: [(&str, Measure); 6] = [
+    let parts: [(&str, Measure); 7] = [
         ("calls", calls::measure),
         ("idle", idle::measure),
         ("lead", lead::measure),
         ("runs", runs::measure),
         ("durable", durable::measure),
+        ("steps", steps::measure),
         ("filled", filled::measure),
     ];
     let mut figures = Figures::default();

@@ -5,4 +5,5 @@ mod cli;
 mod lead;
 mod retrying;
 mod schedule;
+mod steps;
 mod stopping;

@@ -260,7 +260,12 @@ impl Tenant<'_> {
 
     /// Applies YAML; gives the answer, whatever it is.
     pub async fn try_apply(&self, yaml: &str) -> Answer {
-        let path = format!("/api/v1/apply?tenant={}&file=test.yaml", self.name);
+        self.try_apply_file("test.yaml", yaml).await
+    }
+
+    /// The same with the name that the file has in messages.
+    pub async fn try_apply_file(&self, file: &str, yaml: &str) -> Answer {
+        let path = format!("/api/v1/apply?tenant={}&file={file}", self.name);
         self.host
             .ask(self.host.request(Method::POST, &path).bearer_auth(&self.token).body(yaml.to_owned()))
             .await

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tests_upstreams::{Credentials, Upstreams};
 
-use crate::{Answer, Connection, Host, HostBuilder, Tenant, example};
+use crate::{Answer, Connection, Host, HostBuilder, Tenant, example, root};
 
 /// A host with the lead intake of tenant `acme`, and its outside systems.
 pub struct LeadIntake {
@@ -71,6 +71,12 @@ impl LeadIntake {
         tenant.apply(&documents.join("---\n")).await;
         let token = tenant.token.clone();
         Self { host, upstreams, token }
+    }
+
+    /// Sets the same up as steps beside it: the workflow `lead-steps`, which only `/run` starts.
+    pub async fn apply_steps(&self) {
+        let text = std::fs::read_to_string(root().join("guests/examples/lead-intake/lead.yaml")).unwrap();
+        self.acme().try_apply_file("lead.yaml", &text).await.expect(200);
     }
 
     /// Tenant `acme`.
