@@ -220,6 +220,48 @@ pub enum Runs {
     Terminate(Reasoned),
     /// Make a new run of one that has ended, or of all that match
     Replay(Replay),
+    /// List the runs that failed and that nobody has replayed or dismissed, the newest first
+    DeadLetters {
+        /// Which
+        #[command(flatten)]
+        which: WhichLetters,
+        /// Only those after this one in the list
+        #[arg(long, value_name = "RUN")]
+        after: Option<RunId>,
+        /// At most this many, and at most 100
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Take a run, or all that match, off the list of dead letters
+    Dismiss(Dismiss),
+}
+
+/// Which dead letters.
+#[derive(Args, Debug)]
+pub struct WhichLetters {
+    /// Only of this workflow
+    #[arg(long)]
+    pub workflow: Option<WorkflowName>,
+    /// Only those that failed like this: permanent, retry, rate-limited, deadline, trapped, diverged, …
+    #[arg(long)]
+    pub kind: Option<String>,
+}
+
+/// A dismissal.
+#[derive(Args, Debug)]
+pub struct Dismiss {
+    /// The run
+    #[arg(required_unless_present = "all", conflicts_with_all = ["all", "WhichLetters"])]
+    pub id: Option<RunId>,
+    /// Every dead letter that matches
+    #[arg(long)]
+    pub all: bool,
+    /// With --all: which
+    #[command(flatten)]
+    pub which: WhichLetters,
+    /// Why, kept with the run
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub why: String,
 }
 
 /// Which runs: those that match all that is said.

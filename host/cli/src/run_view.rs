@@ -164,7 +164,7 @@ fn step_lines(start: Timestamp, step: &Step) -> Vec<String> {
     lines
 }
 
-fn ended(outcome: &Outcome<String>) -> String {
+pub(crate) fn ended(outcome: &Outcome<String>) -> String {
     match outcome {
         Outcome::Answered(value) => format!("answered {}", cut(value, EXCERPT)),
         Outcome::Declined(error) => format!("declined: {}", one_line(&error.to_string())),

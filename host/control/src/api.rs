@@ -7,6 +7,7 @@
 mod apply;
 mod calls;
 mod connections;
+mod dead_letters;
 mod events;
 mod openapi;
 mod packages;
@@ -72,6 +73,9 @@ pub fn router(control: Control) -> Router {
         .routes(routes!(repair::terminate_run))
         .routes(routes!(replays::replay_run))
         .routes(routes!(replays::replay_runs))
+        .routes(routes!(dead_letters::list_dead_letters))
+        .routes(routes!(dead_letters::dismiss_dead_letters))
+        .routes(routes!(dead_letters::dismiss_run))
         .routes(routes!(topics::publish_to_topic))
         .routes(routes!(secrets::list_secrets))
         .routes(routes!(secrets::put_secret, secrets::delete_secret))

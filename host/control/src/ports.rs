@@ -17,7 +17,7 @@ use host_model::run::{Run, Step};
 use host_model::search::Filter;
 use secrecy::SecretString;
 
-pub use self::repair::{By, From, Order, Repair, RepairError, Replay, Replayed};
+pub use self::repair::{By, From, LetterPage, LetterQuery, Order, Repair, RepairError, Replay, Replayed};
 
 /// Why the host itself did not do what it was asked. The text is for the
 /// operator's log; a caller sees the code only.

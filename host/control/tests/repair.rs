@@ -78,3 +78,33 @@ async fn all_that_match_are_replayed_with_an_answer_for_each() {
         .await
         .refused(422, "invalid");
 }
+
+#[tokio::test]
+async fn dead_letters_are_listed_and_dismissed_one_or_all_that_match() {
+    let world = World::with_lead().await;
+    let list = "/tenants/acme/dead-letters";
+    let letters = world.get(list).await.ok();
+    assert_eq!((&letters[0]["run"]["id"], &letters[0]["gave-up"]), (&json!(RUN), &json!("tried")));
+    assert_eq!(world.get(&format!("{list}?kind=permanent")).await.ok(), json!([]));
+    assert_eq!(world.get(&format!("{list}?workflow=intake&kind=retry")).await.ok()[0]["run"]["id"], RUN);
+    let page = world.get(&format!("{list}?limit=1")).await;
+    assert!(page.headers["link"].to_str().unwrap().contains(RUN), "the next page goes on there");
+    for bad in ["?kid=retry", "?workflow=No%20name", "?after=nothing", "?limit=x"] {
+        let answer = world.get(&format!("{list}{bad}")).await;
+        assert!(matches!(answer.status.as_u16(), 400 | 422), "{bad}: {}", answer.text);
+    }
+
+    let run = world.post(&path("dismiss"), json!({ "why": "done by hand" }).to_string()).await.ok();
+    let trace = &run["interventions"][0];
+    assert_eq!((&trace["what"], &trace["why"]), (&json!("dismissed"), &json!("done by hand")));
+    world.post(&path("dismiss"), json!({ "why": "again" }).to_string()).await.refused(409, "run-state");
+    world.post(&path("dismiss"), json!({ "y": 1 }).to_string()).await.refused(422, "invalid");
+    let other = format!("/tenants/acme/runs/{MADE}/dismiss");
+    world.post(&other, "{}".to_owned()).await.refused(404, "not-found");
+
+    let all = format!("{list}/dismiss");
+    assert_eq!(world.post(&format!("{all}?kind=retry"), "{}".to_owned()).await.ok(), json!([{ "run": RUN }]));
+    let told = world.post(&all, json!({ "why": "again" }).to_string()).await.ok();
+    assert_eq!(told[0]["error"], "it is not on the list", "one run's refusal is its own");
+    assert_eq!(world.post(&format!("{all}?kind=permanent"), "{}".to_owned()).await.ok(), json!([]));
+}

@@ -180,6 +180,20 @@ pub struct Run {
     pub interventions: Vec<Intervention>,
 }
 
+/// A run that did not succeed, on the list of those that nobody has looked after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DeadLetter {
+    /// The run, as in a list: with its outcome and its failure.
+    pub run: Run,
+    /// The tries of the step that failed, but for the last one if that is recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tries: Vec<Try>,
+    /// Why that step was not tried again although its error may pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gave_up: Option<String>,
+}
+
 /// Something that a parked run waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "for")]

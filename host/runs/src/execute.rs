@@ -20,7 +20,7 @@ use crate::places::Place;
 use crate::record::{Ending, Record, bounds_from_spec};
 use crate::repair::Grip;
 use crate::shelf::as_json;
-use crate::{Runs, keys};
+use crate::{Runs, dead, keys};
 
 /// After so many processes that ended while they had it, without a step
 /// further, a run goes alone among its like: then an innocent one gets further.
@@ -334,7 +334,7 @@ impl Runs {
         record.taken_by = None;
         record.usage.add(&finished.usage);
         let ending = Ending { outcome: as_json(&finished.outcome)?, log: as_json(&finished.log)? };
-        let commit = self.shelf.with_ending(&record, also, ending).await?;
+        let commit = dead::listed(&record, self.shelf.with_ending(&record, also, ending).await?);
         match record.started_by {
             StartedBy::Run(by) => self.finish_for(by, &mut record, version, commit).await?,
             _ => drop(self.shelf.write_record_and(&mut record, version, commit).await?),

@@ -66,6 +66,22 @@ pub(crate) fn tries(tenant: &TenantId, id: RunId, step: u32) -> Bytes {
     key::tenant(tenant).kind("run-tries").bytes(&id.to_bytes()).bytes(&step.to_be_bytes()).into()
 }
 
+/// The dead-letter list of a tenant, newest first.
+pub(crate) fn all_dead(tenant: &TenantId) -> Bytes {
+    key::tenant(tenant).kind("dead").prefix()
+}
+
+/// A run's place on the dead-letter list.
+pub(crate) fn dead(tenant: &TenantId, id: RunId) -> Bytes {
+    key::tenant(tenant).kind("dead").bytes(&turned(id)).into()
+}
+
+/// Which run is at this place of the list.
+pub(crate) fn parse_dead(tenant: &TenantId, found: &[u8]) -> Option<RunId> {
+    let id: [u8; 16] = key::tail(&all_dead(tenant), found)?.try_into().ok()?;
+    Some(RunId::from_bytes(id.map(|byte| !byte)))
+}
+
 /// Every run that has not ended, of every tenant.
 pub(crate) fn all_pending() -> Bytes {
     key::host().kind("run-pending").prefix()
@@ -184,6 +200,14 @@ mod tests {
         assert!(wake(at(1_999), id(1)) > wakes_after(at(1_999)), "to the millisecond");
         assert_eq!(parse_wake(&wake(at(2_000), id(7))), Some((at(2_000), id(7))));
         assert_eq!(parse_wake(b"elsewhere"), None);
+    }
+
+    #[test]
+    fn dead_letters_sort_newest_first_and_tell_whose_place_they_are() {
+        let acme: TenantId = "acme".parse().unwrap();
+        assert!(dead(&acme, id(2)) < dead(&acme, id(1)));
+        assert_eq!(parse_dead(&acme, &dead(&acme, id(2))), Some(id(2)));
+        assert_eq!(parse_dead(&acme, b"elsewhere"), None);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod ask;
 mod attend;
 mod backlog;
 mod children;
+mod dead;
 mod deadline;
 mod events;
 mod execute;
@@ -55,6 +56,7 @@ pub use host_model::search::Filter;
 
 pub use self::accept::{AcceptError, Accepted, MAX_RUNS, NewRun};
 pub use self::backlog::RecoverError;
+pub use self::dead::{DismissError, LetterPage, Letters};
 pub use self::events::{DeliverError, MAX_EVENTS};
 pub use self::guests::{EndpointCall, Guests, HostFailure};
 pub use self::idempotency::{Idempotency, MAX_KEY};

@@ -49,7 +49,7 @@ pub struct ReadError {
     source: StoreError,
 }
 
-fn reading(what: impl std::fmt::Display) -> impl FnOnce(StoreError) -> ReadError {
+pub(crate) fn reading(what: impl std::fmt::Display) -> impl FnOnce(StoreError) -> ReadError {
     move |source| ReadError { what: what.to_string(), source }
 }
 
@@ -164,7 +164,7 @@ impl Runs {
         Ok(RunPage { runs, next: found.next })
     }
 
-    async fn in_a_list(&self, record: Record) -> Result<Run, StoreError> {
+    pub(crate) async fn in_a_list(&self, record: Record) -> Result<Run, StoreError> {
         let outcome = if record.status.is_over() && record.status != RunStatus::Succeeded {
             self.shelf.ending(&record.tenant, record.id).await?.map(|(outcome, _)| outcome)
         } else {

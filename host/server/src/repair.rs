@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use host_control::ports::{self, Order, PortError, RepairError};
+use host_control::ports::{self, LetterQuery, Order, PortError, RepairError};
 use host_model::effects::BoxFuture;
 use host_model::id::RunId;
 use host_model::name::TenantId;
 use host_model::run::Run;
-use host_runs::Runs;
 use host_runs::repair::{Action, By, From, InterveneError, On, Replay, ReplayError};
+use host_runs::{DismissError, LetterPage, Letters, Runs};
 
 pub(crate) struct RunsRepair(pub(crate) Arc<Runs>);
 
@@ -49,6 +49,41 @@ impl ports::Repair for RunsRepair {
             let made = self.0.replay(tenant, run, replay).await.map_err(not_made)?;
             Ok(ports::Replayed { run: made.run, repeated: made.repeated })
         })
+    }
+
+    fn dead_letters<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        query: LetterQuery,
+    ) -> BoxFuture<'a, Result<ports::LetterPage, PortError>> {
+        Box::pin(async move {
+            let LetterQuery { workflow, kind, after, limit } = query;
+            let letters = Letters { workflow, kind };
+            let page = self.0.dead_letters(tenant, &letters, after, limit.get()).await;
+            let LetterPage { letters, next } = page.map_err(|error| {
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                PortError::Internal(format!("{error}: {cause}"))
+            })?;
+            Ok(ports::LetterPage { letters, next })
+        })
+    }
+
+    fn dismiss<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        run: RunId,
+        by: ports::By,
+    ) -> BoxFuture<'a, Result<Run, RepairError>> {
+        Box::pin(async move { self.0.dismiss(tenant, run, whose(by)).await.map_err(not_dismissed) })
+    }
+}
+
+fn not_dismissed(error: DismissError) -> RepairError {
+    match &error {
+        DismissError::Absent(_) => RepairError::Absent,
+        DismissError::NotListed { .. } => RepairError::Clash("run-state", error.to_string()),
+        DismissError::Contended(_) => RepairError::Clash("contended", error.to_string()),
+        DismissError::Store(_) => internal(&error),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod apply;
 mod call;
+mod dead_letters;
 mod packages;
 mod repair;
 mod resources;

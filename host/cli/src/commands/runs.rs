@@ -6,7 +6,7 @@ use host_model::run::{Run, Step};
 use http::Method;
 use serde::Deserialize;
 
-use super::{Done, Session, repair};
+use super::{Done, Session, dead_letters, repair};
 use crate::api::Answer;
 use crate::args::{Matching, Runs, When};
 use crate::error::{CommandError, Exit};
@@ -47,6 +47,10 @@ pub(super) async fn run(session: &mut Session<'_>, command: Runs) -> Result<Exit
         Runs::Resume(run) => repair::order(session, &path, "resume", run).await,
         Runs::Cancel(run) => repair::order(session, &path, "cancel", run).await,
         Runs::Terminate(run) => repair::order(session, &path, "terminate", run).await,
+        Runs::DeadLetters { which, after, limit } => {
+            dead_letters::list(session, tenant.as_str(), &which, after, limit).await
+        }
+        Runs::Dismiss(dismiss) => dead_letters::dismiss(session, tenant.as_str(), dismiss).await,
         Runs::Replay(replay) => repair::replay(session, &path, replay).await,
         Runs::List { matching, after, limit } => {
             let mut query = vec![("limit", limit.to_string())];

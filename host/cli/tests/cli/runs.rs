@@ -204,3 +204,46 @@ async fn data_is_json_wherever_it_comes_from() {
     }
     assert_eq!(fake.asked().len(), 2);
 }
+
+#[tokio::test]
+async fn dead_letters_say_what_failed_how_often_and_within_which_limits() {
+    let mut run = run();
+    run["failure"] = json!({
+        "kind": "rate-limited",
+        "step": { "number": 1, "asked": "call of mail.send with {}", "kind": "rate-limited", "tries": 2,
+                  "place": "lead.yaml:12 greet" },
+        "retries": 1,
+        "retry": { "tries": 2, "first-ms": 500, "longest-ms": 60_000, "per-run": 100 },
+        "bounds": { "fuel": 100 },
+        "deadline-ms": 9_000,
+    });
+    let tries = json!([{ "at": "2026-11-21T03:00:00.002Z", "kind": "rate-limited", "why": "rate\nlimited" }]);
+    let letter = json!({ "run": run, "tries": tries, "gave-up": "it was tried 2 times" });
+    let fake = Fake::answering(vec![
+        ("GET /api/v1/tenants/acme/dead-letters?kind=rate-limited&limit=20", 200, json!([letter])),
+        ("POST /api/v1/tenants/acme/dead-letters/dismiss?workflow=lead-intake", 200, json!([{ "run": RUN }])),
+    ])
+    .await;
+    let told = fake.wharf(&["--tenant", "acme", "runs", "dead-letters", "--kind", "rate-limited"]).await;
+    let want = format!(
+        r#"{RUN} lead-intake failed, 2026-11-21T03:00:00Z
+  result   declined: permanent failure: the mail API said no
+  failure  rate-limited
+    step   1 at lead.yaml:12 greet: call of mail.send with {{}} (rate-limited, tried 2 times)
+    retry  1 of 100 used; 2 tries a step, pauses of 500 to 60000 ms
+    ended  9000 ms after its acceptance at the latest
+    bounds fuel 100
+    try 1  2026-11-21T03:00:00.002Z rate\nlimited
+    not tried again: it was tried 2 times
+"#
+    );
+    assert_eq!(told.out, want);
+
+    let all =
+        ["--tenant", "acme", "runs", "dismiss", "--all", "--workflow", "lead-intake", "--why", "by hand"];
+    let told = fake.wharf(&all).await;
+    assert_eq!((told.exit, told.out), (Exit::Done, format!("{RUN} dismissed\n")));
+    assert_eq!(serde_json::from_str::<Value>(&fake.asked()[1].body).unwrap(), json!({ "why": "by hand" }));
+    assert!(!refused(&["runs", "dismiss"]).is_empty(), "one, or --all");
+    assert!(!refused(&["runs", "dismiss", RUN, "--all"]).is_empty(), "not both");
+}

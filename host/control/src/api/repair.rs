@@ -82,13 +82,18 @@ async fn order(
     order: Order,
     body: Body,
 ) -> Result<Json<Run>, Refusal> {
+    let by = by(&tenant, reason(body).await?);
+    Ok(Json(control.repair.order(&tenant.id, run, order, by).await?))
+}
+
+/// Why, from a body that may be left out.
+pub(super) async fn reason(body: Body) -> Result<String, Refusal> {
     let body = whole(body, MAX_JSON).await?;
     let Reason { why } = match body.as_ref() {
         [] => Reason::default(),
         body => read(body)?,
     };
-    let by = by(&tenant, why);
-    Ok(Json(control.repair.order(&tenant.id, run, order, by).await?))
+    Ok(why)
 }
 
 /// The caller, by the token's name.

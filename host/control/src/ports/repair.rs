@@ -1,12 +1,13 @@
 //! What is done to runs by hand.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use host_model::effects::BoxFuture;
 use host_model::id::RunId;
-use host_model::name::TenantId;
+use host_model::name::{TenantId, WorkflowName};
 use host_model::resource::Workflow;
-use host_model::run::Run;
+use host_model::run::{DeadLetter, Run};
 
 use super::PortError;
 
@@ -71,6 +72,28 @@ pub struct Replayed {
     pub repeated: bool,
 }
 
+/// Which dead letters.
+#[derive(Clone, Debug)]
+pub struct LetterQuery {
+    /// Only of this workflow.
+    pub workflow: Option<WorkflowName>,
+    /// Only those that failed like this.
+    pub kind: Option<String>,
+    /// Those after this run's.
+    pub after: Option<RunId>,
+    /// At most so many.
+    pub limit: NonZeroUsize,
+}
+
+/// A page of dead letters, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetterPage {
+    /// The letters.
+    pub letters: Vec<DeadLetter>,
+    /// Pass as `after` for the next page; `None` at the end.
+    pub next: Option<RunId>,
+}
+
 /// Why it was not done.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RepairError {
@@ -106,4 +129,19 @@ pub trait Repair: Send + Sync + 'static {
         run: RunId,
         replay: Replay,
     ) -> BoxFuture<'a, Result<Replayed, RepairError>>;
+
+    /// The runs that did not succeed and that nobody has replayed or dismissed.
+    fn dead_letters<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        query: LetterQuery,
+    ) -> BoxFuture<'a, Result<LetterPage, PortError>>;
+
+    /// Takes a run off that list; gives the run as it then is.
+    fn dismiss<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        run: RunId,
+        by: By,
+    ) -> BoxFuture<'a, Result<Run, RepairError>>;
 }

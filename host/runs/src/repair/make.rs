@@ -108,6 +108,9 @@ impl Runs {
             .await?
             .put(keys::given(tenant, id), self.shelf.pack(&mut given).await?)
             .put(keys::pending(tenant, id), Vec::new());
+        if !replay.dry {
+            commit = commit.delete(keys::dead(tenant, run));
+        }
         if let (Some(request), Some(key)) = (&request, &replay.request) {
             let until = until(now, self.settings.keep_keys);
             let bad = |error: serde_json::Error| StoreError::Engine(error.to_string().into());

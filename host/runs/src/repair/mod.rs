@@ -28,3 +28,4 @@ pub(crate) use self::lease::{Grip, Lease};
 pub(crate) use self::live::Live;
 pub use self::replay::{From, On, Replay, ReplayError, Replayed};
 pub use self::trace::By;
+pub(crate) use self::trace::trace;

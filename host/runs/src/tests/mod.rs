@@ -4,6 +4,7 @@
 mod accepting;
 mod backlog;
 mod crashing;
+mod dead;
 mod effects;
 mod interleaving;
 mod journalling;
