@@ -1,8 +1,10 @@
-//! Acceptance with a million finished runs in the store, against an empty one.
+//! Acceptance with a million finished runs in the store, against an empty one,
+//! and searching among them.
 //!
 //! Two hosts take turns. The runs of the full one are copies of one that a
 //! host carried, under new ids: every entry that the host wrote about it, so
-//! whatever the host keeps of a run, a copy has too.
+//! whatever the host keeps of a run, a copy has too. Each copy has a business
+//! key besides, one in a thousand the same.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chrono::DateTime;
 use host_model::id::RunId;
-use host_store::{Commit, Entry, SledStore, Store};
+use host_store::{Commit, Entry, SledStore, Store, key};
 use http::StatusCode;
 use tests_harness::LeadIntake;
 use tokio::task::JoinSet;
@@ -65,7 +67,53 @@ pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
         ratios.push(other / one);
     }
     figures.set("accept_ratio_at_1m_runs", median(ratios));
+    figures.set("search_page_ms_1m", slowest_page(&full, runs).await?);
     Ok(())
+}
+
+/// What people look for: common, rare and absent things, alone and together,
+/// from the newest on and from the middle.
+const SEARCHES: [&str; 9] = [
+    "",
+    "workflow=lead-intake",
+    "workflow=lead-intake&connection=acme-crm",
+    "workflow=one-call&connection=acme-crm",
+    "status=succeeded",
+    "status=failed&workflow=lead-intake",
+    "key=customer:c7",
+    "key=customer:c7&workflow=lead-intake&connection=acme-crm&status=succeeded",
+    "key=customer:c7&error=permanent",
+];
+/// How often each is asked for, by a caller at a time.
+const TIMES: usize = 11;
+
+/// The longest median of a page of fifty, in ms, as a caller of the API sees it.
+async fn slowest_page(intake: &LeadIntake, runs: u64) -> anyhow::Result<f64> {
+    let middle = accepted(runs / 2).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let mut slowest: f64 = 0.0;
+    for search in SEARCHES {
+        for until in [String::new(), format!("&until={middle}")] {
+            let (mut took, mut found) = (Vec::new(), 0);
+            for _ in 0..TIMES {
+                let path = format!("/runs?limit=50&{search}{until}");
+                let began = Instant::now();
+                let answer = intake.acme().api(reqwest::Method::GET, &path, "").await.expect(200);
+                took.push(began.elapsed().as_secs_f64() * 1e3);
+                let page: Vec<serde_json::Value> = serde_json::from_str(&answer.text)?;
+                found = page.len();
+            }
+            let took = median(took);
+            println!("  {took:6.2} ms for {found:2} runs: {search}{until}");
+            slowest = slowest.max(took);
+        }
+    }
+    Ok(slowest)
+}
+
+/// When a copy was accepted: one a second, the newest as old as this year.
+fn accepted(number: u64) -> DateTime<chrono::Utc> {
+    let ms = 1_760_000_000_000 - i64::try_from(number).unwrap_or(0) * 1_000;
+    DateTime::from_timestamp_millis(ms).unwrap_or_default()
 }
 
 /// Waits until what was accepted is done, so that rounds are alike.
@@ -127,16 +175,24 @@ fn copies(template: &[Entry], run: RunId, numbers: std::ops::Range<u64>) -> anyh
     let was = forms(run);
     let mut commit = Commit::default();
     for number in numbers {
-        // One a second, the newest as old as this year.
-        let accepted = DateTime::from_timestamp_millis(1_760_000_000_000 - i64::try_from(number)? * 1_000);
         let mut random = [7; 10];
         random[2..].copy_from_slice(&number.to_be_bytes());
-        let now = forms(RunId::new(accepted.unwrap(), random));
+        let id = RunId::new(accepted(number), random);
+        let now = forms(id);
+        let customer = format!("c{}", number % 1_000);
+        let [_, turned, _] = &now;
+        let list = key::tenant(&"acme".parse()?).kind("run-by-key").name("customer").name(&customer);
+        commit = commit.put(list.bytes(turned), Vec::new());
         for entry in template {
             let (mut key, mut value) = (entry.key.to_vec(), entry.value.to_vec());
             for (was, now) in was.iter().zip(&now) {
                 replace(&mut key, was, now);
                 replace(&mut value, was, now);
+            }
+            if key.starts_with(b"acme\0run\0") {
+                // The business key stands in the record, too.
+                let with_key = format!("{{\"keys\":{{\"customer\":\"{customer}\"}},");
+                value.splice(..1, with_key.into_bytes());
             }
             commit = commit.put(key, value);
         }
