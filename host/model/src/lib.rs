@@ -21,6 +21,7 @@ pub mod name;
 pub mod outcome;
 pub mod problem;
 pub mod resource;
+pub mod retention;
 pub mod retry;
 pub mod run;
 pub mod search;

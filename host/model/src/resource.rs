@@ -18,6 +18,7 @@ use crate::name::{
     ConnectionName, EndpointName, FieldName, PackageRef, ScheduleName, SchemaName, SchemaRef, SecretName,
     TenantId, WorkflowName,
 };
+use crate::retention::RetentionSpec;
 use crate::suggest::nearest;
 
 pub use self::workflow::{
@@ -53,6 +54,9 @@ pub struct TenantSpec {
     /// Bounds of each call, lower than the host's.
     #[serde(default)]
     pub bounds: BoundsSpec,
+    /// How long its runs are kept.
+    #[serde(default, skip_serializing_if = "RetentionSpec::is_usual")]
+    pub retention: RetentionSpec,
 }
 
 /// Where a credential's value is.

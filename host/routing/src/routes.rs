@@ -50,6 +50,11 @@ impl Routes {
         self.now.load().subscribers(tenant, topic)
     }
 
+    /// Every tenant.
+    pub fn tenants(&self) -> Vec<Arc<TenantSpec>> {
+        self.now.load().tenants().map(Arc::clone).collect()
+    }
+
     /// A tenant.
     pub fn tenant(&self, tenant: &TenantId) -> Option<Arc<TenantSpec>> {
         self.now.load().tenant(tenant).map(Arc::clone)

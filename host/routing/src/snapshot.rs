@@ -132,6 +132,10 @@ impl Snapshot {
         Ok(tenant.routed(Target::Workflow(Arc::clone(workflow))))
     }
 
+    pub(crate) fn tenants(&self) -> impl Iterator<Item = &Arc<TenantSpec>> {
+        self.tenants.values().map(|tenant| &tenant.spec)
+    }
+
     pub(crate) fn tenant(&self, tenant: &TenantId) -> Option<&Arc<TenantSpec>> {
         Some(&self.tenants.get(tenant)?.spec)
     }

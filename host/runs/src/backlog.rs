@@ -9,6 +9,7 @@ use host_model::id::RunId;
 use host_store::StoreError;
 
 use crate::places::{Places, Turn};
+use crate::retention::retain;
 use crate::settings::Stops;
 use crate::{Runs, keys};
 
@@ -59,6 +60,7 @@ impl Runs {
         self.keep_waking();
         let runs = Arc::downgrade(self);
         let (clock, stops) = (Arc::clone(&self.clock), self.stops.clone());
+        self.stops.spawn(retain(Weak::clone(&runs), Arc::clone(&clock), stops.clone()));
         self.stops.spawn(async move {
             loop {
                 match runs.upgrade() {

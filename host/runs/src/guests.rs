@@ -10,6 +10,7 @@ use host_model::id::RunId;
 use host_model::name::{ConnectionName, EndpointName, PackageRef, TenantId, TopicName, WorkflowName};
 use host_model::outcome::Finished;
 use host_model::resource::Workflow;
+use host_model::retention::RetentionSpec;
 use host_model::run::Run;
 
 use crate::accept::NewRun;
@@ -53,6 +54,9 @@ pub trait Guests: Send + Sync + 'static {
         package: &'a PackageRef,
         digest: &'a Digest,
     ) -> BoxFuture<'a, Result<bool, HostFailure>>;
+
+    /// How long the runs of each tenant are kept.
+    fn retention(&self) -> Vec<(TenantId, RetentionSpec)>;
 
     /// Calls an endpoint once.
     fn call_endpoint(&self, call: EndpointCall) -> BoxFuture<'_, Result<Finished<String>, HostFailure>>;

@@ -99,9 +99,28 @@ pub(crate) fn pending(tenant: &TenantId, id: RunId) -> Bytes {
 
 /// Whose and which run a pending key is about.
 pub(crate) fn parse_pending(found: &[u8]) -> Option<(TenantId, RunId)> {
-    let (tenant, id) = key::tail(&all_pending(), found)?.split_last_chunk::<16>()?;
+    of_tenant(&all_pending(), found)
+}
+
+fn of_tenant(prefix: &[u8], found: &[u8]) -> Option<(TenantId, RunId)> {
+    let (tenant, id) = key::tail(prefix, found)?.split_last_chunk::<16>()?;
     let tenant = std::str::from_utf8(tenant.strip_suffix(&[0])?).ok()?;
     Some((tenant.parse().ok()?, RunId::from_bytes(*id)))
+}
+
+/// Runs that are removed, and of which something is left.
+pub(crate) fn all_removed() -> Bytes {
+    key::host().kind("run-removed").prefix()
+}
+
+/// A run that is removed, and of which something is left.
+pub(crate) fn removed(tenant: &TenantId, id: RunId) -> Bytes {
+    key::host().kind("run-removed").name(tenant.as_str()).bytes(&id.to_bytes()).into()
+}
+
+/// Whose and which run was removed.
+pub(crate) fn parse_removed(found: &[u8]) -> Option<(TenantId, RunId)> {
+    of_tenant(&all_removed(), found)
 }
 
 /// The leases of processes.

@@ -35,6 +35,7 @@ mod places;
 mod query;
 mod record;
 pub mod repair;
+mod retention;
 mod retry;
 mod search;
 mod settings;

@@ -15,6 +15,7 @@ use host_model::manifest::{Direction, Manifest, World};
 use host_model::name::{EndpointName, PackageRef, TenantId, TopicName, WorkflowName};
 use host_model::outcome::{CallError, Finished, Outcome, Usage};
 use host_model::resource::{Connection, Package, Workflow};
+use host_model::retention::RetentionSpec;
 use host_model::run::Run;
 use host_routing::Routes;
 use host_runs::{EndpointCall, Guests, HostFailure, NewRun};
@@ -56,6 +57,11 @@ impl Guests for SandboxedGuests {
                 .ok_or_else(|| HostFailure(format!("package `{}` ({}) is gone", run.package, run.digest)))?;
             self.sandbox.run(&package, bounds, &run.input, effects).await.map_err(|error| failed(&error))
         })
+    }
+
+    fn retention(&self) -> Vec<(TenantId, RetentionSpec)> {
+        let tenants = self.routes.tenants();
+        tenants.iter().map(|tenant| (tenant.name.clone(), tenant.retention)).collect()
     }
 
     fn has_package<'a>(

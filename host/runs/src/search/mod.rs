@@ -18,4 +18,4 @@ mod join;
 mod postings;
 
 pub(crate) use self::join::find;
-pub(crate) use self::postings::{MAX_CONNECTIONS, Posted, repost};
+pub(crate) use self::postings::{MAX_CONNECTIONS, Posted, repost, unpost};

@@ -78,6 +78,12 @@ impl Posted {
     }
 }
 
+/// Adds to the commit that removes a record that nothing finds it any more.
+pub(crate) fn unpost(Posted(there): &Posted, mut commit: Commit) -> Commit {
+    commit.delete.extend(there.iter().cloned());
+    commit
+}
+
 #[cfg(test)]
 impl Posted {
     /// The entries.

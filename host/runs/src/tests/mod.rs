@@ -10,6 +10,7 @@ mod interleaving;
 mod journalling;
 mod looking;
 mod once;
+mod retaining;
 mod retrying;
 mod searching;
 mod waiting;

@@ -15,6 +15,7 @@ use host_model::message::Draft;
 use host_model::name::{PackageRef, TenantId, TopicName, WorkflowName};
 use host_model::outcome::{CallError, Finished, Outcome, Usage};
 use host_model::resource::{Package, Workflow, WorkflowSpec};
+use host_model::retention::RetentionSpec;
 use host_model::run::{Run, StartedBy, Step};
 use host_store::faults::FaultyStore;
 use host_store::{Blobs, MemoryStore, Store};
@@ -41,6 +42,8 @@ pub(crate) struct Fake {
     pub(crate) package_gone: AtomicBool,
     /// The tenants' workflows; `on-{topic}` and `on-{topic}-…` subscribe.
     pub(crate) workflows: Mutex<Vec<Arc<Workflow>>>,
+    /// How long acme's runs are kept.
+    pub(crate) retention: RetentionSpec,
 }
 
 impl Fake {
@@ -57,6 +60,7 @@ impl Fake {
             calls: Mutex::default(),
             package_gone: AtomicBool::new(false),
             workflows: Mutex::default(),
+            retention: RetentionSpec::default(),
         }
     }
 
@@ -94,6 +98,10 @@ impl Guests for Fake {
     ) -> BoxFuture<'a, Result<bool, HostFailure>> {
         let there = !self.package_gone.load(Ordering::SeqCst);
         Box::pin(async move { Ok(there) })
+    }
+
+    fn retention(&self) -> Vec<(TenantId, RetentionSpec)> {
+        vec![(acme(), self.retention)]
     }
 
     fn call_endpoint(&self, call: EndpointCall) -> BoxFuture<'_, Result<Finished<String>, HostFailure>> {
