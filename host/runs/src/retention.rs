@@ -136,7 +136,8 @@ impl Runs {
             .delete(key)
             .delete(keys::given(tenant, run))
             .delete(keys::reply(tenant, run))
-            .delete(keys::ending(tenant, run));
+            .delete(keys::ending(tenant, run))
+            .delete(keys::dead(tenant, run));
         commit = unpost(&Posted::of(record), commit);
         let mut whole = true;
         for part in parts(tenant, run) {
