@@ -28,6 +28,9 @@ use crate::ports::{Calls, PortError};
 const READER: &str = "wharf/expression";
 /// The guest that interprets steps.
 const INTERPRETER: &str = "wharf/flow";
+/// The fuel of reading one text: a text of 48 KiB takes up to 300 million, as
+/// measured; all of it is gone in a third of a second.
+const READING_FUEL: u64 = 2_000_000_000;
 /// What the reader is asked for steps.
 const CHECK: &str = "check";
 /// What the reader is asked for expressions.
@@ -138,7 +141,8 @@ impl Reader {
         let spec =
             serde_json::from_value(serde_json::json!({ "name": "wharf-expression", "package": package }))
                 .map_err(|error| PortError::Internal(error.to_string()))?;
-        Connection::resolve(tenant.clone(), spec, found, &Bounds::default())
+        let bounds = Bounds { fuel: READING_FUEL, ..Bounds::default() };
+        Connection::resolve(tenant.clone(), spec, found, &bounds)
             .map(Arc::new)
             .map_err(|error| PortError::Internal(error.to_string()).into())
     }
