@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The demo: a host, two tenants, three outside systems, one real lead.
+# The demo: a host, two tenants, three outside systems, one real lead through a
+# workflow in code, and one through steps in YAML that survives a `kill -9`.
 # Every `$ wharf …` line below is a command that you can run yourself.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -34,18 +35,34 @@ await() {
   fail "waited in vain for \`$2\` in $1"
 }
 
+# Starts the host, also once more on the same data.
+up() {
+  rm -f "$WORK/wharf.out" # not to be taken for the new one
+  echo "$ wharf up --data $WORK/data --config tests/demo/host.toml"
+  wharf up --data "$WORK/data" --config tests/demo/host.toml >"$WORK/wharf.out" 2>>"$WORK/wharf.log" &
+  started[1]=$!
+  await "$WORK/wharf.out" 'listening on'
+  cat "$WORK/wharf.out"
+}
+# Waits until a run stands there, for at most so many tenths of a second.
+stands() {
+  for _ in $(seq "${3:-300}"); do
+    shown=$(wharf runs show "$1" --json)
+    [[ $shown =~ \"status\":\ *\"$2\" ]] && return
+    sleep 0.1
+  done
+  wharf runs show "$1"
+  fail "run $1 is not $2"
+}
+
 say "1. Three outside systems on loopback: a CRM, a mail API, a chat. Each wants its own credential."
 upstreams >"$WORK/upstreams.log" 2>&1 &
-started+=($!)
+started[0]=$!
 await "$WORK/upstreams.log" '"crm"'
 head -n 1 "$WORK/upstreams.log"
 
 say "2. A host with everything embedded."
-echo "$ wharf up --data $WORK/data --config tests/demo/host.toml"
-wharf up --data "$WORK/data" --config tests/demo/host.toml >"$WORK/wharf.out" 2>"$WORK/wharf.log" &
-started+=($!)
-await "$WORK/wharf.out" 'listening on'
-cat "$WORK/wharf.out"
+up
 operator=$(sed -n 's/.*operator token: //p' "$WORK/wharf.out")
 
 say "3. The operator admits packages and tenants."
@@ -79,13 +96,8 @@ run=$(grep -o 'run_[0-9A-Z]*' "$WORK/answer" | head -n 1)
 [ -n "$run" ] || fail "the answer names no run"
 
 say "6. What the run did, step by step."
-for _ in $(seq 300); do
-  shown=$(wharf runs show "$run" --json)
-  [[ $shown =~ '"status":'\ *'"accepted"' ]] || break
-  sleep 0.1
-done
+stands "$run" succeeded
 show wharf runs show "$run"
-[[ $shown =~ '"status":'\ *'"succeeded"' ]] || fail "the run did not succeed"
 
 say "7. What the outside systems got. Each checked the credential that the host put in."
 grep -v '"crm"' "$WORK/upstreams.log"
@@ -100,8 +112,35 @@ if WHARF_TOKEN=$globex wharf --tenant acme runs show "$run"; then fail "globex s
 show curl --silent --show-error "$HOST/hooks/globex/site/"
 echo
 
+say "9. The same intake as steps in YAML, with an approval first. It is checked, then applied."
+show wharf check tests/demo/lead-approval.yaml
+show wharf apply -f tests/demo/lead-approval.yaml
+lead='{"name":"Grace Hopper","email":"grace@navy.example","region":"amer","message":"Hello","source":"demo"}'
+show wharf run lead-approval --async --data "$lead" | tee "$WORK/answer"
+run=$(grep -o 'run_[0-9A-Z]*' "$WORK/answer" | head -n 1)
+stands "$run" waiting
+show wharf runs show "$run"
+
+say "10. While it waits, the host is killed, and started again on the same data."
+show kill -9 "${started[1]}"
+wait "${started[1]}" 2>/dev/null || true
+up
+
+say "11. Somebody approves: this command, which the sales channel got too, completes the step."
+url=$(wharf runs show "$run" --json | grep -o 'http://[^"]*/events/[^"]*' | head -n 1)
+printf "$ curl -d '%s' %s\n" '{"approved":true}' "$url"
+if [ "${ONCE:-}" != 1 ] && [ -t 0 ]; then
+  echo "Type it in another terminal. The demo waits."
+  stands "$run" succeeded 36000
+else
+  curl --silent --show-error --fail -d '{"approved":true}' "$url" || fail "the event was not taken"
+  stands "$run" succeeded
+fi
+show wharf runs show "$run"
+grep -c 'POST /leads .*credential right' "$WORK/upstreams.log" | grep -qx 2 || fail "the CRM should have two leads"
+
 if [ "${ONCE:-}" = 1 ]; then
-  say "Done: the lead is in all three systems."
+  say "Done: one lead by code, one by steps, both in all three systems; the second outlived its host."
   exit 0
 fi
 

@@ -123,6 +123,8 @@ pub enum Command {
         #[arg(long, value_name = "KEY")]
         idempotency_key: Option<String>,
     },
+    /// Test a workflow, one step of it, or all from a step to the end; nothing goes out without --live
+    Test(Test),
     /// Look at runs
     #[command(subcommand)]
     Runs(Runs),
@@ -314,6 +316,39 @@ fn when(word: &str) -> Result<When, String> {
     };
     let at = || word.parse().ok().map(When::At);
     ago().or_else(at).ok_or_else(|| "write 2026-01-31T08:00:00Z, or how long ago: 90m, 12h, 7d".to_owned())
+}
+
+/// A test of a workflow.
+#[derive(Args, Debug)]
+pub struct Test {
+    /// The workflow
+    pub workflow: WorkflowName,
+    /// Only the step with this id
+    #[arg(long, value_name = "ID")]
+    pub step: Option<String>,
+    /// That step and all that follows
+    #[arg(long, requires = "step")]
+    pub to_end: bool,
+    /// A variable that earlier steps would have set; may be repeated
+    #[arg(long, value_name = "NAME=JSON|@FILE", requires = "step", value_parser = pair)]
+    pub given: Vec<(String, String)>,
+    /// The message's data: JSON, `@file`, or `-` for the standard input [default: that of --run, or null]
+    #[arg(short, long, value_name = "JSON|@FILE|-")]
+    pub data: Option<String>,
+    /// What is answered: crm.create-lead, event:approved, workflow:report or topic:leads; may be repeated
+    #[arg(long, value_name = "NAME=JSON|@FILE", value_parser = pair, conflicts_with = "live")]
+    pub answer: Vec<(String, String)>,
+    /// Use the recorded answers of this run where none is given
+    #[arg(long, value_name = "RUN", conflicts_with = "live")]
+    pub run: Option<RunId>,
+    /// Against the real connections
+    #[arg(long)]
+    pub live: bool,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=JSON or NAME=@FILE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// A run, and why.

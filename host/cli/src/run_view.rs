@@ -32,6 +32,12 @@ pub(crate) fn render(run: &Run, steps: &[Step]) -> String {
         let kind = if of.dry { "dry run" } else { "replay" };
         lines.push(format!("  {kind:<8} of {}, anew from step {}", of.run, of.from_step));
     }
+    if let Some(test) = &run.test {
+        let step = test.step.as_ref().map(|step| format!("step {}", one_line(step)));
+        let to_end = if test.to_end { " and what follows" } else { "" };
+        let how = if test.live { "against the real connections" } else { "nothing went out" };
+        lines.push(format!("  test     of {}{to_end}, {how}", step.as_deref().unwrap_or("all of it")));
+    }
     lines.extend(run.replayed_by.map(|by| format!("  replayed as {by}")));
     for it in &run.interventions {
         let why = if it.why.is_empty() { String::new() } else { format!(": {}", one_line(&it.why)) };

@@ -18,6 +18,7 @@ mod runs;
 mod schedules;
 mod schemas;
 mod secrets;
+mod step_tests;
 mod tenants;
 mod tokens;
 mod topics;
@@ -60,6 +61,7 @@ pub fn router(control: Control) -> Router {
         .routes(routes!(calls::call_endpoint))
         .routes(routes!(workflows::list_workflows))
         .routes(routes!(workflows::get_workflow, workflows::put_workflow, workflows::delete_workflow))
+        .routes(routes!(step_tests::test_workflow))
         .routes(routes!(schedules::list_schedules))
         .routes(routes!(schedules::get_schedule, schedules::put_schedule, schedules::delete_schedule))
         .routes(routes!(schemas::list_schemas))

@@ -29,7 +29,7 @@ pub use api::router;
 pub use catalog::{Action, Catalog, Ceilings, Done, LoadError, Outlet, Reader};
 pub use tokens::{Scope, Token, TokenError, TokenText, Tokens};
 
-use crate::ports::{Calls, Events, Repair, Runs, Secrets, Topics};
+use crate::ports::{Calls, Events, Repair, Runs, Secrets, StepTests, Topics};
 
 /// What the API is made of. Cheap to clone.
 #[derive(Clone)]
@@ -48,6 +48,8 @@ pub struct Control {
     pub events: Arc<dyn Events>,
     /// What is done to runs by hand.
     pub repair: Arc<dyn Repair>,
+    /// Where workflows are tested.
+    pub step_tests: Arc<dyn StepTests>,
     /// What is published by hand.
     pub topics: Arc<dyn Topics>,
     /// The stored secrets.

@@ -2,6 +2,7 @@
 //! fits the real things to these. Control knows no sandbox, no journal and no vault.
 
 mod repair;
+mod step_tests;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use host_model::search::Filter;
 use secrecy::SecretString;
 
 pub use self::repair::{By, From, LetterPage, LetterQuery, Order, Repair, RepairError, Replay, Replayed};
+pub use self::step_tests::{StepTest, StepTests};
 
 /// Why the host itself did not do what it was asked. The text is for the
 /// operator's log; a caller sees the code only.

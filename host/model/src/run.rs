@@ -117,6 +117,20 @@ pub struct ReplayOf {
     pub dry: bool,
 }
 
+/// What a run tests: it stands apart from its workflow's other runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Tested {
+    /// The step; all of the workflow if none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// From the step to the end, not the step alone.
+    pub to_end: bool,
+    /// Against the real connections. Otherwise nothing leaves the host: answers
+    /// are given or recorded, and what has none ends the test.
+    pub live: bool,
+}
+
 /// One run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -178,6 +192,9 @@ pub struct Run {
     /// What was done to it by hand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interventions: Vec<Intervention>,
+    /// It is a test, of this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<Tested>,
 }
 
 /// A run that did not succeed, on the list of those that nobody has looked after.

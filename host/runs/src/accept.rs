@@ -268,9 +268,27 @@ impl Runs {
         depth: u8,
         now: Timestamp,
     ) -> Result<Commit, StoreError> {
+        let tenant = &new.workflow.tenant;
+        let (mut record, mut given) = self.to_store(id, new, depth, now)?;
+        Ok(self
+            .shelf
+            .with_record(&mut record, commit)
+            .await?
+            .put(keys::given(tenant, id), self.shelf.pack(&mut given).await?)
+            .put(keys::pending(tenant, id), Vec::new()))
+    }
+
+    /// What is stored of a new run.
+    pub(crate) fn to_store(
+        &self,
+        id: RunId,
+        new: &NewRun,
+        depth: u8,
+        now: Timestamp,
+    ) -> Result<(Record, Given), StoreError> {
         let NewRun { workflow, started_by, draft, .. } = new;
         let tenant = &workflow.tenant;
-        let mut given = Given {
+        let given = Given {
             data: Payload::Here(draft.data.clone()),
             wiring: as_json(&wiring_of(workflow))?,
             bounds: bounds_to_spec(&workflow.bounds),
@@ -278,10 +296,12 @@ impl Runs {
             definition: workflow.definition,
             since: None,
             keys_of: None,
+            public_url: Some(self.settings.public_url.to_string()),
             retry: workflow.retry,
             deadline_ms: workflow.deadline.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
+            script: None,
         };
-        let mut record = Record {
+        let record = Record {
             id,
             tenant: tenant.clone(),
             workflow: workflow.name.clone(),
@@ -322,13 +342,9 @@ impl Runs {
             interventions: Vec::new(),
             connections: BTreeSet::new(),
             posted: Posted::default(),
+            test: None,
         };
-        Ok(self
-            .shelf
-            .with_record(&mut record, commit)
-            .await?
-            .put(keys::given(tenant, id), self.shelf.pack(&mut given).await?)
-            .put(keys::pending(tenant, id), Vec::new()))
+        Ok((record, given))
     }
 }
 

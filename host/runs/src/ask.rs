@@ -6,7 +6,7 @@ use std::fmt;
 use host_model::clock::Timestamp;
 use host_model::digest::Digest;
 use host_model::name::{ConnectionName, EndpointName, EventName, MAX_NAME, TopicName, WorkflowName};
-use host_model::outcome::CallError;
+use host_model::outcome::{CallError, Outcome};
 use serde::de::IgnoredAny;
 
 use crate::record::{Did, Payload, Wiring};
@@ -50,6 +50,8 @@ pub(crate) enum Doing {
     OnCancel,
     /// Nothing: this is the answer.
     Refuse(CallError),
+    /// Nothing: a test tells this instead.
+    Told(Outcome<String>),
     /// Nothing, and the guest cannot be told: the run fails.
     Fail(String),
 }
@@ -63,6 +65,7 @@ impl Doing {
             | Self::SetKey { .. }
             | Self::OnCancel
             | Self::Refuse(_)
+            | Self::Told(_)
             | Self::Fail(_) => true,
             Self::Call(_) | Self::Sleep(_) | Self::Event { .. } | Self::Child { .. } => false,
         }

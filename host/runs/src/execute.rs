@@ -146,8 +146,12 @@ impl Runs {
             since: given.since.unwrap_or(run.accepted_at),
             keys_of: given.keys_of.unwrap_or(run.id),
             definition: given.definition,
+            script: match given.script {
+                Some(script) => Some(self.shelf.json(script).await?),
+                None => None,
+            },
             places: Arc::clone(&self.places),
-            public_url: Arc::clone(&self.settings.public_url),
+            public_url: given.public_url.map_or_else(|| Arc::clone(&self.settings.public_url), Arc::from),
             runs: self.me.clone(),
             retry: given.retry,
             wall_ms: u64::try_from(bounds.wall.as_millis()).unwrap_or(u64::MAX),

@@ -38,6 +38,7 @@ use crate::perform::{Order, Writer, only};
 use crate::places::Places;
 use crate::record::{Did, Payload, Wiring};
 use crate::retry::Tries;
+use crate::script::Script;
 use crate::settings::{Backoff, Stops};
 use crate::shelf::Shelf;
 use crate::tail::{Also, MAX_UNDO, Tail};
@@ -68,6 +69,7 @@ pub(crate) struct Opening {
     pub(crate) runs: Weak<Runs>,
     pub(crate) wall_ms: u64,
     pub(crate) retry: Retry,
+    pub(crate) script: Option<Script>,
 }
 
 /// The open steps that only wait.
@@ -105,6 +107,8 @@ pub(crate) struct Core {
     pub(crate) keys_of: RunId,
     /// No outside effect: what the journal does not have ends the run.
     dry: bool,
+    /// Of a test: what is told instead of the outside.
+    script: Option<Mutex<Script>>,
     /// What is done and not yet written. Locked before the ledger, never after it.
     pub(crate) tail: Mutex<Tail>,
     pub(crate) waits: Mutex<Waits>,
@@ -183,6 +187,7 @@ impl Journal {
             wall_ms: opening.wall_ms,
             keys_of: opening.keys_of,
             dry,
+            script: opening.script.map(Mutex::new),
             places: opening.places,
             wiring,
             definition: opening.definition,
@@ -199,6 +204,10 @@ impl Core {
     /// Answers from the journal if the step is there; otherwise does it and has
     /// it recorded. Gives the step's number, by which its answer is waited for.
     async fn once(self: &Arc<Self>, asked: Asked, doing: Doing) -> Result<u32, Stopped> {
+        let doing = match &self.script {
+            Some(script) => script.lock().played(&asked, self.mark.lock().as_deref(), doing),
+            None => doing,
+        };
         let ask = {
             let mut ledger = self.ledger.lock();
             if let Some(halt) = ledger.halted() {
@@ -233,6 +242,11 @@ impl Core {
         Ok(number)
     }
 
+    /// Whether nothing of it leaves the host.
+    pub(crate) fn is_played(&self) -> bool {
+        self.script.is_some()
+    }
+
     /// Begins a step, or does it if that takes no time.
     pub(crate) fn begin(self: &Arc<Self>, mut order: Order, doing: Doing) -> Result<(), Stopped> {
         let tried = self.tried.lock().get(&order.number).map(|it| (it.asked, it.started_at, it.due));
@@ -247,6 +261,7 @@ impl Core {
             }
             Doing::Fail(why) => return self.stop(Halt::Failed(why)),
             Doing::Refuse(error) => (Outcome::Declined(error), Also::default()),
+            Doing::Told(outcome) => (outcome, Also::default()),
             Doing::SetKey { name, value } => match self.tail.lock().set_key(&name, &value) {
                 Ok(()) => (null(), Also { key: Some((name, value)), ..Also::default() }),
                 Err(error) => (Outcome::Declined(error), Also::default()),

@@ -37,9 +37,11 @@ mod record;
 pub mod repair;
 mod retention;
 mod retry;
+mod script;
 mod search;
 mod settings;
 mod shelf;
+mod step_test;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -64,6 +66,7 @@ pub use self::idempotency::{Idempotency, MAX_KEY};
 pub use self::once::Once;
 pub use self::query::{ReadError, RunPage, StepPage};
 pub use self::settings::{Backoff, Settings};
+pub use self::step_test::{StepTest, StepTestError};
 
 use self::places::Places;
 use self::repair::{Lease, Live};

@@ -17,7 +17,9 @@ use host_model::name::{ConnectionName, EndpointName, FieldName, PackageRef, Tena
 use host_model::outcome::{LogLine, Outcome, Usage};
 use host_model::resource::Workflow;
 use host_model::retry::Retry;
-use host_model::run::{FailedStep, Failure, Intervention, ReplayOf, Run, RunStatus, StartedBy, Try, Wait};
+use host_model::run::{
+    FailedStep, Failure, Intervention, ReplayOf, Run, RunStatus, StartedBy, Tested, Try, Wait,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::ask::{Said, cut};
@@ -118,6 +120,8 @@ pub(crate) struct Record {
     /// Its entries in the lists that it is found by, as they are in the store.
     #[serde(skip)]
     pub(crate) posted: Posted,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) test: Option<Tested>,
 }
 
 fn is_zero<T: Default + PartialEq>(count: &T) -> bool {
@@ -142,12 +146,20 @@ pub(crate) struct Given {
     /// Of a replay that took steps over: the run whose idempotency keys its steps have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) keys_of: Option<RunId>,
+    /// Under which address the host was reached when the run was accepted: a
+    /// callback's URL is data that the workflow may pass on, so it must not
+    /// change when the host moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) public_url: Option<String>,
     /// How its steps are tried again.
     #[serde(default)]
     pub(crate) retry: Retry,
     /// How many milliseconds after its acceptance it is ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deadline_ms: Option<u64>,
+    /// Of a test: JSON of the [`crate::script::Script`] that it is played with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) script: Option<Payload>,
 }
 
 /// How a run ended.
@@ -217,7 +229,7 @@ impl Spills for Record {
 
 impl Spills for Given {
     fn payloads(&mut self) -> Vec<&mut Payload> {
-        vec![&mut self.data, &mut self.wiring]
+        [&mut self.data, &mut self.wiring].into_iter().chain(&mut self.script).collect()
     }
 }
 
@@ -317,6 +329,7 @@ impl Record {
             replay_of: self.replay_of,
             replayed_by: self.replayed_by,
             interventions: self.interventions,
+            test: self.test,
         }
     }
 }

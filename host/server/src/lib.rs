@@ -21,6 +21,7 @@ mod ports;
 mod repair;
 mod server;
 mod stages;
+mod step_tests;
 mod triggers;
 
 pub use args::{Args, Command};

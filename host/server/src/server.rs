@@ -38,6 +38,7 @@ use crate::health::Health;
 use crate::ports;
 use crate::repair::RunsRepair;
 use crate::stages::Stages;
+use crate::step_tests::StepTested;
 
 /// The store's folder below the data folder.
 pub(crate) const STORE: &str = "store";
@@ -141,6 +142,7 @@ impl Server {
             runs: Arc::new(ports::RunsView(Arc::clone(&runs))),
             events: Arc::new(ports::RunsView(Arc::clone(&runs))),
             repair: Arc::new(RunsRepair(Arc::clone(&runs))),
+            step_tests: Arc::new(StepTested(Arc::clone(&runs))),
             secrets: Arc::new(ports::Secrets(vault)),
         };
         let stages = Arc::new(Stages {

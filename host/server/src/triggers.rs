@@ -128,7 +128,13 @@ impl SandboxedGuests {
                 let why = format!("the expressions of the triggers that this message meets {exceeded}");
                 return Err(TriggerError::Message(why));
             }
-            Outcome::Trapped(trap) => return Err(host(&trap)),
+            // Recursion without end is what traps the evaluator.
+            Outcome::Trapped(trap) => {
+                let why = format!(
+                    "the expressions of the triggers that this message meets cannot be evaluated: {trap}"
+                );
+                return Err(TriggerError::Message(why));
+            }
             Outcome::BadAnswer(why) => return Err(host(&why)),
         };
         if answers.len() == expressions.len() { Ok(answers) } else { Err(host(&"an answer is missing")) }

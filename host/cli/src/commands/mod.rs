@@ -9,6 +9,7 @@ mod resources;
 mod run_workflow;
 mod runs;
 mod secrets;
+mod step_test;
 mod tenants;
 mod tokens;
 mod topics;
@@ -48,6 +49,7 @@ pub(crate) async fn run(
             let wait = (!no_wait).then_some(wait);
             run_workflow::run(session, &workflow, data.as_deref(), wait, idempotency_key).await
         }
+        Command::Test(test) => step_test::run(session, test).await,
         Command::Runs(runs) => runs::run(session, runs).await,
         Command::Tenant(tenant) => tenants::run(session, tenant).await,
         Command::Token(token) => tokens::run(session, token).await,

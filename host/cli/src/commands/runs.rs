@@ -17,9 +17,9 @@ use crate::units;
 
 /// A run with its steps.
 #[derive(Deserialize)]
-struct Shown {
-    run: Run,
-    steps: Vec<Step>,
+pub(super) struct Shown {
+    pub(super) run: Run,
+    pub(super) steps: Vec<Step>,
 }
 
 pub(super) async fn run(session: &mut Session<'_>, command: Runs) -> Result<Exit, CommandError> {

@@ -229,7 +229,7 @@ async fn one_of_many(
 }
 
 /// The workflow as it is now.
-fn workflow_now(tenant: &InTenant, name: &WorkflowName) -> Result<Arc<Workflow>, RepairError> {
+pub(super) fn workflow_now(tenant: &InTenant, name: &WorkflowName) -> Result<Arc<Workflow>, RepairError> {
     let resolved = &tenant.tenant.resolved;
     if let Some(workflow) = resolved.workflows.iter().find(|workflow| workflow.name == *name) {
         return Ok(Arc::new(workflow.clone()));

@@ -135,9 +135,9 @@ impl Which {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Shown {
     #[schema(value_type = Object)]
-    run: Run,
+    pub(super) run: Run,
     #[schema(value_type = Vec<Object>)]
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
 }
 
 /// A tenant's runs, newest first: those that match all that is said. A page

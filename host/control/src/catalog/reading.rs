@@ -35,6 +35,8 @@ const READING_FUEL: u64 = 2_000_000_000;
 const CHECK: &str = "check";
 /// What the reader is asked for expressions.
 const EVALUATE: &str = "evaluate";
+/// What the reader is asked for a part of a tree.
+const PART: &str = "part";
 
 /// What the catalog needs to have texts read.
 #[derive(Clone)]
@@ -71,6 +73,15 @@ struct Question<'a> {
     text: &'a str,
     file: &'a str,
     surroundings: &'a Surroundings<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct PartQuestion<'a> {
+    flow: &'a RawValue,
+    step: &'a str,
+    to_end: bool,
+    given: Vec<(&'a str, &'a RawValue)>,
 }
 
 #[derive(Deserialize)]
@@ -221,6 +232,32 @@ struct Evaluated {
 }
 
 impl Catalog {
+    /// The tree of one step of a workflow, or of all from it to the end, kept as a definition.
+    pub(crate) async fn part(
+        &self,
+        tenant: &TenantId,
+        definition: &Digest,
+        step: &str,
+        to_end: bool,
+        given: &BTreeMap<String, Box<RawValue>>,
+    ) -> Result<Digest, EditError> {
+        let internal = |why: String| EditError::Port(PortError::Internal(why));
+        let tree = self.reader.blobs.get(definition).await?;
+        let tree = tree.ok_or_else(|| internal(format!("the definition {definition} is gone")))?;
+        let flow: &RawValue = serde_json::from_slice(&tree).map_err(|error| internal(error.to_string()))?;
+        let given = given.iter().map(|(name, value)| (name.as_str(), &**value)).collect();
+        let question = serde_json::to_string(&PartQuestion { flow, step, to_end, given })
+            .map_err(|error| internal(error.to_string()))?;
+        let part = match self.reader.ask(tenant, PART, question).await? {
+            Outcome::Answered(part) => Bytes::from(part),
+            Outcome::Declined(error) => return Err(PortError::Refused(error.text().to_owned()).into()),
+            other => return Err(PortError::Refused(ended(&other)).into()),
+        };
+        let digest = Digest::of(&part);
+        self.reader.blobs.put(part).await?;
+        Ok(digest)
+    }
+
     /// Has the steps and expressions read that the edits bring. Asks nothing
     /// if they bring none. With `keep`, what runs need is kept.
     pub(crate) async fn check_texts(&self, mut edits: Vec<Edit>, keep: bool) -> Result<Looked, EditError> {

@@ -115,6 +115,7 @@ pub async fn control(store: &Arc<MemoryStore>, blobs: &Blobs) -> (Control, Arc<S
     let clock = Arc::new(SimClock::at(Timestamp::UNIX_EPOCH));
     let registry = Registry::new(store.clone(), blobs.clone(), clock.clone());
     let (routes, calls) = (Arc::new(Served::default()), Arc::new(FakeCalls::default()));
+    let step_tests = Arc::new(FakeStepTests(calls.clone()));
     let outlet = Box::new(Into(routes.clone()));
     let reader = Reader { calls: calls.clone(), registry: registry.clone(), blobs: blobs.clone() };
     let catalog =
@@ -127,6 +128,7 @@ pub async fn control(store: &Arc<MemoryStore>, blobs: &Blobs) -> (Control, Arc<S
         runs: Arc::new(FakeRuns),
         events: Arc::new(FakeRuns),
         repair: Arc::new(FakeRepair::default()),
+        step_tests: step_tests.clone(),
         topics: Arc::new(FakeTopics),
         secrets: Arc::new(FakeSecrets::default()),
     };

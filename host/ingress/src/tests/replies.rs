@@ -50,6 +50,7 @@ fn run(status: RunStatus, outcome: Option<Outcome<String>>) -> Run {
         replay_of: None,
         replayed_by: None,
         interventions: vec![],
+        test: None,
     }
 }
 

@@ -29,3 +29,4 @@ pub(crate) use self::live::Live;
 pub use self::replay::{From, On, Replay, ReplayError, Replayed};
 pub use self::trace::By;
 pub(crate) use self::trace::trace;
+pub(crate) use self::undo::undoes;

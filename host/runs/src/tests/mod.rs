@@ -13,5 +13,6 @@ mod once;
 mod retaining;
 mod retrying;
 mod searching;
+mod testing;
 mod waiting;
 pub(crate) mod world;

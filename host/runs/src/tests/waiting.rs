@@ -157,7 +157,9 @@ async fn an_event_wakes_its_run_and_only_the_first_one_counts() {
             assert!(told.ends_with(&format!("{secret}\"")), "the workflow gets the same address: {told}");
             if dies {
                 runs.kill().await;
-                runs = world.process(&fake);
+                let elsewhere =
+                    crate::Settings { public_url: "https://moved.example".into(), ..Default::default() };
+                runs = world.process_on(Arc::clone(&world.inner) as _, &fake, elsewhere);
                 runs.recover().await.unwrap();
             }
             let send = async |data: &str| match by_url {

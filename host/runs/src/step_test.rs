@@ -1,0 +1,120 @@
+//! Testing a part of a workflow: a run like any other, accepted durably and
+//! listed, but marked as a test, and played with answers that are given or
+//! recorded instead of the outside; or, if asked for, against the real thing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use host_model::id::RunId;
+use host_model::message::{BadDraft, Draft};
+use host_model::name::TenantId;
+use host_model::outcome::Outcome;
+use host_model::resource::Workflow;
+use host_model::run::{StartedBy, Tested};
+use host_store::{Commit, StoreError};
+
+use crate::accept::NewRun;
+use crate::repair::undoes;
+use crate::script::{Line, Script, name_of};
+use crate::shelf::as_json;
+use crate::{Runs, keys, random};
+
+/// How many steps are read at a time: 4 MiB at most.
+const PAGE: usize = 64;
+
+/// The kind of the message that a test runs for.
+const TEST: &str = "test";
+
+/// A test to be.
+#[derive(Clone, Debug)]
+pub struct StepTest {
+    /// What is run: the workflow, its definition cut to the part that is tested.
+    pub workflow: Arc<Workflow>,
+    /// The data of its message, one JSON text; that of `of`, if left out.
+    pub input: Option<String>,
+    /// What is tested, for people; `live` decides.
+    pub tested: Tested,
+    /// Answers by name (`crm.create-lead`, `event:approved`, `workflow:report`,
+    /// `topic:leads`), each one JSON text.
+    pub answers: BTreeMap<String, String>,
+    /// A run whose recorded answers are used where none is given.
+    pub of: Option<RunId>,
+}
+
+/// Why a test was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum StepTestError {
+    /// There is no such run of this tenant.
+    #[error("there is no run {0}, whose answers the test was to use")]
+    Absent(RunId),
+    /// The input is no message.
+    #[error("the input cannot be used")]
+    Input(#[from] BadDraft),
+    /// The host is stopping.
+    #[error("the host is stopping; send it again")]
+    Stopping,
+    /// The store failed; whether the test was accepted is not known.
+    #[error("cannot make the test durable")]
+    Store(#[from] StoreError),
+    /// A bug ended the task; whether the test was accepted is not known.
+    #[error("the test was interrupted by a failure of the host")]
+    Interrupted,
+}
+
+impl Runs {
+    /// Makes the test durable and starts it.
+    pub async fn test(self: &Arc<Self>, test: StepTest) -> Result<RunId, StepTestError> {
+        if self.stops.drain.is_cancelled() {
+            return Err(StepTestError::Stopping);
+        }
+        let this = Arc::clone(self);
+        // A task of its own, as accepting is: what is durable is also started.
+        let making = self.stops.tasks.spawn(async move { this.make_test(test).await });
+        making.await.unwrap_or(Err(StepTestError::Interrupted))
+    }
+
+    async fn make_test(self: &Arc<Self>, test: StepTest) -> Result<RunId, StepTestError> {
+        let StepTest { workflow, input, tested, answers, of } = test;
+        let tenant = workflow.tenant.clone();
+        let mut script = Script {
+            given: answers.into_iter().map(|(name, text)| (name, Outcome::Answered(text))).collect(),
+            recorded: Vec::new(),
+        };
+        let mut recorded_input = None;
+        if let Some(run) = of {
+            self.shelf.record(&tenant, run).await?.ok_or(StepTestError::Absent(run))?;
+            recorded_input = Some(self.shelf.text(self.shelf.given(&tenant, run).await?.data).await?);
+            script.recorded = self.lines_of(&tenant, run).await?;
+        }
+        let data = input.or(recorded_input).unwrap_or_else(|| "null".to_owned());
+        let draft = Draft { kind: TEST.to_owned(), subject: None, data };
+        draft.check()?;
+        self.lease.hold().await?;
+        let (id, now) = (RunId::new(self.clock.now(), random()), self.clock.now());
+        let new = NewRun { workflow, started_by: StartedBy::Manual, draft, once: None };
+        let (mut record, mut given) = self.to_store(id, &new, 0, now)?;
+        given.script = (!tested.live).then(|| as_json(&script)).transpose()?;
+        record.test = Some(tested);
+        let commit = self.shelf.with_record(&mut record, Commit::default()).await?;
+        let commit = commit
+            .put(keys::given(&tenant, id), self.shelf.pack(&mut given).await?)
+            .put(keys::pending(&tenant, id), Vec::new());
+        self.commit(&[(tenant, id)], commit).await?;
+        Ok(id)
+    }
+
+    /// What a run asked the outside, and was answered.
+    async fn lines_of(&self, tenant: &TenantId, run: RunId) -> Result<Vec<Line>, StoreError> {
+        let (mut lines, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.shelf.step_records(tenant, run, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(lines) };
+            after = Some(last.number);
+            for step in page.into_iter().filter(|step| !undoes(step.number)) {
+                let Some(name) = name_of(&step.did) else { continue };
+                let outcome = self.shelf.json(step.outcome).await?;
+                lines.push(Line { name, asked: step.asked, place: step.place, outcome, told: false });
+            }
+        }
+    }
+}
