@@ -217,6 +217,13 @@ impl Host {
         self.ask(request.header("content-type", "application/json").body(body)).await
     }
 
+    /// The packages that people published; the host brings its own along.
+    pub async fn published(&self) -> Vec<String> {
+        let listed = self.operate(Method::GET, "/packages", "").await.expect(200).json();
+        let names = listed.as_array().unwrap().iter().map(|it| it["package"].as_str().unwrap().to_owned());
+        names.filter(|name| !name.starts_with("wharf/")).collect()
+    }
+
     /// Uploads a component; gives the answer, whatever it is.
     pub async fn publish(&self, component: impl AsRef<Path>) -> Answer {
         let path = component.as_ref();

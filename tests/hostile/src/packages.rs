@@ -62,8 +62,7 @@ async fn what_is_no_component_is_refused_with_what_it_is_and_what_to_do() {
     refused(&scene, spoilt, &["not a valid component", "at byte"]).await;
     refused(&scene, wat::parse_str("(component)").unwrap(), &["no manifest", "wharf:manifest"]).await;
 
-    let listed = scene.host.operate(Method::GET, "/packages", "").await.expect(200).json();
-    assert_eq!(listed.as_array().unwrap().len(), 1, "only the bystander's echo: {listed}");
+    assert_eq!(scene.host.published().await, ["probe/echo@0.1.0"], "only the bystander's");
 }
 
 #[tokio::test]
