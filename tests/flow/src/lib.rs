@@ -5,5 +5,7 @@ mod cli;
 mod lead;
 mod retrying;
 mod schedule;
+mod schemas;
+mod step_test;
 mod steps;
 mod stopping;

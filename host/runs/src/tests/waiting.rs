@@ -53,6 +53,34 @@ async fn keys_left(world: &World, prefix: &[u8]) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_simulated_year_of_daily_sleeps_calls_once_a_day() {
+    let fake = Arc::new(Fake::flow(|_, effects| async move {
+        for day in 0..365 {
+            sleep(&effects, DAY.as_millis() as u64).await?;
+            call(&effects, "chat", "post", &day.to_string()).await?.unwrap();
+        }
+        Ok(Ok("\"a year\"".to_owned()))
+    }));
+    let world = World::new();
+    let runs = world.process(&fake);
+    let id = accept_one(&runs).await;
+    let begun = parked(&runs, id).await.accepted_at;
+    for day in 1..=365_u32 {
+        let until = begun + DAY * day;
+        while !parked(&runs, id).await.waits.contains(&Wait::Time { until }) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        world.clock.advance(DAY);
+    }
+    let (run, steps) = runs.ended(&acme(), id).await;
+    assert_eq!(run.status, RunStatus::Succeeded, "{run:?}");
+    assert_eq!(run.finished_at.unwrap() - begun, chrono::TimeDelta::days(365));
+    let said: Vec<_> = fake.calls.lock().iter().map(|call| call.input.clone()).collect();
+    assert_eq!(said, (0..365).map(|day| day.to_string()).collect::<Vec<_>>(), "each day once, in order");
+    assert!(!steps.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_long_sleep_takes_no_memory_and_ends_at_its_instant_in_any_process() {
     let fake = Arc::new(Fake::flow(|_, effects| async move {
         call(&effects, "chat", "post", "1").await?.unwrap();

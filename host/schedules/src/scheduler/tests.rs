@@ -82,6 +82,16 @@ async fn a_year_without_a_host_costs_an_every_second_schedule_nothing() {
 }
 
 #[tokio::test]
+async fn a_simulated_year_fires_every_hour_of_it_once() {
+    let world = World::at("2026-01-01T00:00:00");
+    let _host = world.host(&[schedule("hourly", "0 * * * *", json!({}))]).await;
+    world.until("2027-01-01T00:00:00").await;
+    let fired = world.fired();
+    assert_eq!(fired.len(), 365 * 24);
+    assert!(fired.windows(2).all(|two| two[1] - two[0] == chrono::TimeDelta::hours(1)));
+}
+
+#[tokio::test]
 async fn a_new_schedule_begins_when_it_is_made_and_an_edited_one_when_it_is_edited() {
     let world = World::at("2026-01-01T12:00:00");
     let host = world.host(&[]).await;
