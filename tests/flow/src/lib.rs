@@ -9,3 +9,4 @@ mod schemas;
 mod step_test;
 mod steps;
 mod stopping;
+mod triggers;
