@@ -161,6 +161,9 @@ fn step_lines(start: Timestamp, step: &Step) -> Vec<String> {
             ]
         }
     };
+    if let (Some(place), Some(first)) = (&step.place, lines.first_mut()) {
+        first.push_str(&format!("  ({})", one_line(place)));
+    }
     for (n, one) in step.tries.iter().enumerate() {
         let at = units::micros(between(start, one.at));
         lines.push(format!("    try {:<2} +{at} {}", n + 1, one_line(&one.why)));

@@ -50,6 +50,7 @@ fn steps() -> Value {
             "outcome": outcome,
             "usage": usage(61_000, 1 << 20),
             "log": [{ "time": "2026-11-21T03:00:00.01Z", "level": "warn", "text": "odd\nforged" }],
+            "place": format!("lead.yaml:{} odd\nforged", number + 7),
         })
     };
     let call = |role: &str, endpoint: &str| json!({ "effect": "call", "role": role, "connection": format!("acme-{role}"), "endpoint": endpoint, "input": "{}" });
@@ -81,12 +82,12 @@ run_01K9ZZZZZZZZZZZZZZZZZZZZZZ failed: lead-intake (example/lead-intake@0.1.0)
   took     84 ms, taken up 2 times
   used     1.2 M fuel, 310 µs of guest time, 2 MiB at most, 12 host calls, 3 requests out
   input    lead {"email":"ada@example.com"}
-  step 0   +2 ms  crm → acme-crm create-lead
+  step 0   +2 ms  crm → acme-crm create-lead  (lead.yaml:7 odd\nforged)
     took   12 ms, 61 k fuel, 1 MiB
     input  {}
     gave   answered {"id":"lead-1"}
     log    warn: odd\nforged
-  step 1   +2 ms  mail → acme-mail send
+  step 1   +2 ms  mail → acme-mail send  (lead.yaml:8 odd\nforged)
     took   12 ms, 61 k fuel, 1 MiB
     input  {}
     gave   passed its bound on fuel: the limit is 100, it wanted 101
