@@ -190,6 +190,15 @@ impl Registry {
         page.iter().map(|entry| decode(&entry.value)).collect()
     }
 
+    /// The newest version of a package; `None` if it was never published.
+    pub async fn newest(&self, name: &PackageName) -> Result<Option<Package>, ReadError> {
+        let published = self.versions(name).await?.into_iter().map(|record| record.package);
+        match published.max_by(|a, b| a.version.cmp(&b.version)) {
+            Some(newest) => self.get(&newest).await,
+            None => Ok(None),
+        }
+    }
+
     /// Writes the blobs; only then may a record name them.
     async fn store_content(
         &self,

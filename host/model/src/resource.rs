@@ -288,6 +288,25 @@ fn hint(near: &Option<String>) -> String {
 }
 
 impl Connection {
+    /// A connection to a package that needs no setting up: no config, no
+    /// credentials, nothing that it may reach.
+    pub fn bare(
+        tenant: TenantId,
+        name: ConnectionName,
+        package: Package,
+        ceiling: &Bounds,
+    ) -> Result<Self, ResolveError> {
+        let spec = ConnectionSpec {
+            name,
+            package: package.package.clone(),
+            config: BTreeMap::new(),
+            credentials: BTreeMap::new(),
+            grants: GrantsSpec::default(),
+            bounds: BoundsSpec::default(),
+        };
+        Self::resolve(tenant, spec, package, ceiling)
+    }
+
     /// Fits what the tenant wrote to what the manifest declares.
     pub fn resolve(
         tenant: TenantId,

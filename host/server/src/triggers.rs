@@ -14,13 +14,15 @@ use host_model::run::StartedBy;
 use host_routing::Wanted;
 use host_runs::{NewRun, Once};
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
 
 use crate::guests::SandboxedGuests;
 
 /// The guest that evaluates expressions.
 const EVALUATOR: &str = "wharf/expression";
+/// What the connection to it is called, for logs.
+const CONNECTION: &str = "wharf-expression";
 /// Its endpoint.
 const EVALUATE: &str = "evaluate";
 
@@ -145,16 +147,12 @@ impl SandboxedGuests {
         let host = |error: &dyn std::fmt::Display| TriggerError::Host(error.to_string());
         let found = self.evaluator.get_or_try_init(async || {
             let name: PackageName = EVALUATOR.parse().map_err(|error| host(&error))?;
-            let versions = self.registry.versions(&name).await.map_err(|error| host(&error))?;
-            let newest = versions.into_iter().map(|it| it.package).max_by(|a, b| a.version.cmp(&b.version));
-            let newest = newest.ok_or_else(|| host(&format!("this host lacks the package `{name}`")))?;
-            let found = self.registry.get(&newest).await.map_err(|error| host(&error))?;
-            found.ok_or_else(|| host(&format!("package `{newest}` is gone")))
+            let newest = self.registry.newest(&name).await.map_err(|error| host(&error))?;
+            newest.ok_or_else(|| host(&format!("this host lacks the package `{name}`")))
         });
         let package: Package = found.await?.clone();
-        let spec = json!({ "name": "wharf-expression", "package": package.package });
-        let spec = serde_json::from_value(spec).map_err(|error| host(&error))?;
-        let resolved = Connection::resolve(tenant.clone(), spec, package, &Bounds::default());
+        let name = CONNECTION.parse().map_err(|error| host(&error))?;
+        let resolved = Connection::bare(tenant.clone(), name, package, &Bounds::default());
         resolved.map(Arc::new).map_err(|error| host(&error))
     }
 }

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use host_model::bounds::Bounds;
 use host_model::digest::Digest;
 use host_model::manifest::{Direction, Manifest};
-use host_model::name::{EndpointName, PackageName, PackageRef, SchemaRef, TenantId};
+use host_model::name::{EndpointName, PackageName, SchemaRef, TenantId};
 use host_model::outcome::Outcome;
-use host_model::resource::{Checked, Connection, Resource, Source, Use, WorkflowSpec};
+use host_model::resource::{Checked, Connection, Package, Resource, Source, Use, WorkflowSpec};
 use host_schemas::shipped;
 use host_store::Blobs;
 use registry::Registry;
@@ -26,6 +26,8 @@ use crate::ports::{Calls, PortError};
 
 /// The guest that reads steps and expressions.
 const READER: &str = "wharf/expression";
+/// What the connection to it is called, for logs.
+const CONNECTION: &str = "wharf-expression";
 /// The guest that interprets steps.
 const INTERPRETER: &str = "wharf/flow";
 /// The fuel of reading one text: a text of 48 KiB takes up to 300 million, as
@@ -137,25 +139,19 @@ impl Reader {
     }
 
     /// The newest of a builtin package.
-    async fn newest(&self, name: &str) -> Result<PackageRef, EditError> {
-        let name: PackageName = name.parse().map_err(|_| absent(name))?;
-        let versions = self.registry.versions(&name).await?;
-        let newest =
-            versions.into_iter().map(|record| record.package).max_by(|a, b| a.version.cmp(&b.version));
-        newest.ok_or_else(|| absent(name.as_str()))
+    async fn newest(&self, name: &str) -> Result<Package, EditError> {
+        let parsed: PackageName = name.parse().map_err(|_| absent(name))?;
+        self.registry.newest(&parsed).await?.ok_or_else(|| absent(name))
     }
 
     /// A connection to the reader, which needs no setting up and reaches nothing.
     async fn connection(&self, tenant: &TenantId) -> Result<Arc<Connection>, EditError> {
         let package = self.newest(READER).await?;
-        let found = self.registry.get(&package).await?.ok_or_else(|| absent(READER))?;
-        let spec =
-            serde_json::from_value(serde_json::json!({ "name": "wharf-expression", "package": package }))
-                .map_err(|error| PortError::Internal(error.to_string()))?;
         let bounds = Bounds { fuel: READING_FUEL, ..Bounds::default() };
-        Connection::resolve(tenant.clone(), spec, found, &bounds)
-            .map(Arc::new)
-            .map_err(|error| PortError::Internal(error.to_string()).into())
+        let internal = |error: &dyn std::fmt::Display| PortError::Internal(error.to_string());
+        let name = CONNECTION.parse().map_err(|error| internal(&error))?;
+        let connection = Connection::bare(tenant.clone(), name, package, &bounds);
+        Ok(Arc::new(connection.map_err(|error| internal(&error))?))
     }
 
     async fn read(
@@ -182,7 +178,7 @@ impl Reader {
         match answer.flow {
             Some(flow) if errors.is_empty() => {
                 let definition = Bytes::from(flow.get().to_owned());
-                let package = self.newest(INTERPRETER).await?;
+                let package = self.newest(INTERPRETER).await?.package;
                 let mut uses = answer.uses;
                 uses.sort();
                 uses.dedup_by(|a, b| (&a.connection, &a.endpoint) == (&b.connection, &b.endpoint));
