@@ -63,9 +63,12 @@ pub(crate) fn render(run: &Run, steps: &[Step]) -> String {
 
 /// Why it did not succeed: the kind, the step, the limits.
 pub(crate) fn failure_lines(failure: &Failure) -> Vec<String> {
-    let mut lines = vec![format!("  failure  {}", one_line(&failure.kind))];
+    let at = |place: &Option<String>| {
+        place.as_deref().map(|place| format!(" at {}", one_line(place))).unwrap_or_default()
+    };
+    let mut lines = vec![format!("  failure  {}{}", one_line(&failure.kind), at(&failure.place))];
     if let Some(step) = &failure.step {
-        let place = step.place.as_deref().map(|place| format!(" at {}", one_line(place))).unwrap_or_default();
+        let place = at(&step.place);
         lines.push(format!(
             "    step   {}{place}: {} ({}, tried {})",
             step.number,

@@ -63,17 +63,22 @@ impl Values {
         self.vars.get(name)
     }
 
-    /// Fills a template in.
-    pub fn render(&self, template: &Template) -> Result<Val, BadValue> {
+    /// Fills a template in. `before` hears of each expression before it is
+    /// evaluated, which may never end.
+    pub fn render(&self, template: &Template, before: &mut dyn FnMut(&Expression)) -> Result<Val, BadValue> {
         match template {
             Template::Literal(value) => Ok(literal(value)),
-            Template::Jq(expression) => self.evaluate(expression),
+            Template::Jq(expression) => {
+                before(expression);
+                self.evaluate(expression)
+            }
             Template::Text(parts) => {
                 let mut text = String::new();
                 for part in parts {
                     match part {
                         Part::Text(plain) => text.push_str(plain),
                         Part::Jq(expression) => {
+                            before(expression);
                             let value = self.evaluate(expression)?;
                             text.push_str(&text_of(&value).map_err(|message| bad(expression, message))?);
                         }
@@ -81,10 +86,12 @@ impl Values {
                 }
                 Ok(Val::from(text))
             }
-            Template::List(items) => items.iter().map(|item| self.render(item)).collect(),
+            Template::List(items) => items.iter().map(|item| self.render(item, before)).collect(),
             Template::Map(entries) => {
-                let made = entries.iter().map(|(key, item)| Ok((Val::from(key.clone()), self.render(item)?)));
-                Ok(Val::obj(made.collect::<Result<_, _>>()?))
+                let mut made = |(key, item): &(String, Template)| {
+                    Ok((Val::from(key.clone()), self.render(item, before)?))
+                };
+                Ok(Val::obj(entries.iter().map(&mut made).collect::<Result<_, _>>()?))
             }
         }
     }
@@ -157,7 +164,9 @@ mod tests {
     }
 
     fn render(text: &str) -> Result<String, BadValue> {
-        values().render(&Template::text(text, 4, 7, 1).unwrap()).map(|value| to_json(&value).unwrap())
+        values()
+            .render(&Template::text(text, 4, 7, 1).unwrap(), &mut |_| ())
+            .map(|value| to_json(&value).unwrap())
     }
 
     #[test]
@@ -180,8 +189,10 @@ mod tests {
             ),
             ("a".into(), Template::Literal(json!(null))),
         ]);
-        let value = values().render(&template).unwrap();
+        let mut heard = Vec::new();
+        let value = values().render(&template, &mut |expression| heard.push(expression.jq.clone())).unwrap();
         assert_eq!(to_json(&value).unwrap(), r#"{"z":[{"k":1.5},{"id":"7"}],"a":null}"#);
+        assert_eq!(heard, ["$x"]);
     }
 
     #[test]

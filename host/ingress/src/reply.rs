@@ -90,7 +90,7 @@ fn accepted(tenant: &TenantId, runs: &[RunId], prefer: Prefer) -> Response {
 }
 
 fn finished(run: Run, prefer: Prefer, audience: Audience) -> Response {
-    let mut response = match (run.status, run.outcome) {
+    let mut response = match (run.status, &run.outcome) {
         // The run replied before its end, which changes nothing about it.
         _ if run.reply.is_some() => {
             let result = raw(run.reply.as_deref().unwrap_or_default());
@@ -98,11 +98,11 @@ fn finished(run: Run, prefer: Prefer, audience: Audience) -> Response {
         }
         (_, None) => return accepted(&run.tenant, &[run.id], prefer),
         (RunStatus::Succeeded, Some(Outcome::Answered(answer))) => {
-            let body = FinishedBody { run: run.id, status: run.status.as_str(), result: raw(&answer) };
+            let body = FinishedBody { run: run.id, status: run.status.as_str(), result: raw(answer) };
             json(StatusCode::OK, JSON, &body)
         }
         (_, Some(outcome)) => {
-            let problem = failed(&run.id, &outcome, audience);
+            let problem = failed(&run, outcome, audience);
             let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_GATEWAY);
             json(status, PROBLEM_JSON, &FailedBody { problem, run: run.id })
         }
@@ -113,20 +113,22 @@ fn finished(run: Run, prefer: Prefer, audience: Audience) -> Response {
 
 /// A run's failure as its caller sees it: it is recorded, so it is looked up
 /// rather than told, except what the caller can put right.
-fn failed<T>(run: &RunId, outcome: &Outcome<T>, audience: Audience) -> Problem {
+fn failed<T>(run: &Run, outcome: &Outcome<T>, audience: Audience) -> Problem {
     let status = match outcome {
         Outcome::Declined(CallError::InvalidInput(_)) => StatusCode::UNPROCESSABLE_ENTITY,
         Outcome::Exceeded(exceeded) if exceeded.bound == Bound::WallTime => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::BAD_GATEWAY,
     };
+    let place = run.failure.as_ref().and_then(|failure| failure.place.as_deref());
+    let at = place.map(|place| format!(" at {place}")).unwrap_or_default();
     let why = match (audience, outcome) {
         (Audience::Anybody, _) | (_, Outcome::Answered(_)) => String::new(),
         (_, Outcome::Declined(error)) => format!(": {error}"),
-        (_, Outcome::Exceeded(exceeded)) => format!(": the workflow {exceeded}"),
-        (_, Outcome::Trapped(_)) => ": the workflow crashed".to_owned(),
+        (_, Outcome::Exceeded(exceeded)) => format!("{at}: the workflow {exceeded}"),
+        (_, Outcome::Trapped(_)) => format!("{at}: the workflow crashed"),
         (_, Outcome::BadAnswer(why)) => format!(": the workflow gave a bad answer: {why}"),
     };
-    Problem::new(status, "run-failed", format!("run {run} failed{why}"))
+    Problem::new(status, "run-failed", format!("run {} failed{why}", run.id))
 }
 
 fn locate(response: &mut Response, tenant: &TenantId, run: RunId) {

@@ -357,6 +357,10 @@ pub struct Failure {
     /// The case of the error (`permanent`), the bound that was passed
     /// (`deadline`), `trapped`, `bad-answer` or `diverged`.
     pub kind: String,
+    /// Where in the workflow's source it was: the last place that it named
+    /// before it ended without a word of its own, by a bound or a crash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// The last of its steps that failed, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<FailedStep>,

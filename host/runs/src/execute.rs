@@ -289,7 +289,8 @@ impl Runs {
         }
         let mut record = writer.record.clone();
         let (commit, starts) = append(&self.shelf, &mut record, last).await?;
-        let finished = self.finish_with(record, writer.version, status, finished, commit).await;
+        let finished =
+            self.finish_with(record, writer.version, status, finished, core.last_place(), commit).await;
         core.started(&starts); // perhaps, if the answer was lost
         match finished {
             Ok(()) => Ok(Attempt::Ended),
@@ -317,20 +318,21 @@ impl Runs {
         status: RunStatus,
         finished: Finished<String>,
     ) -> Result<(), StoreError> {
-        self.finish_with(record, version, status, finished, Commit::default()).await
+        self.finish_with(record, version, status, finished, None, Commit::default()).await
     }
 
-    /// Writes the end, together with `also`.
+    /// Writes the end, together with `also`; `place` is where in its source the workflow was.
     pub(crate) async fn finish_with(
         &self,
         mut record: Record,
         version: Version,
         status: RunStatus,
         finished: Finished<String>,
+        place: Option<String>,
         also: Commit,
     ) -> Result<(), StoreError> {
         if matches!(status, RunStatus::Failed | RunStatus::Diverged) {
-            record.failure = Some(self.failure(&mut record, status, &finished.outcome).await?);
+            record.failure = Some(self.failure(&mut record, status, &finished.outcome, place).await?);
         }
         record.failed_step = None;
         record.status = status;
@@ -356,12 +358,17 @@ impl Runs {
         record: &mut Record,
         status: RunStatus,
         outcome: &Outcome<String>,
+        place: Option<String>,
     ) -> Result<Failure, StoreError> {
         let given = self.shelf.given(&record.tenant, record.id).await?;
         Ok(Failure {
             kind: match status {
                 RunStatus::Diverged => status.as_str().to_owned(),
                 _ => outcome.failure().unwrap_or("other").to_owned(),
+            },
+            place: match outcome {
+                Outcome::Answered(_) | Outcome::Declined(_) => None, // it said itself what it had to say
+                _ => place,
             },
             step: record.failed_step.take(),
             retries: record.retries,

@@ -227,19 +227,19 @@ impl Core {
             Ask::Differs(number) => return self.stop(Halt::Differs(number, asked.to_string())),
             Ask::TooMany => return self.stop(Halt::Failed(too_many())),
         };
-        let order = Order {
-            number,
-            asked,
-            started_at: self.clock.now(),
-            place: self.mark.lock().clone(),
-            gave_up: None,
-        };
+        let order =
+            Order { number, asked, started_at: self.clock.now(), place: self.last_place(), gave_up: None };
         self.begin(order, doing)?;
         while self.tail.lock().is_full() {
             // Only this slows down a guest whose steps take no time.
             self.flushed().await?;
         }
         Ok(number)
+    }
+
+    /// Where in its source the workflow said last that it is.
+    pub(crate) fn last_place(&self) -> Option<String> {
+        self.mark.lock().clone()
     }
 
     /// Whether nothing of it leaves the host.

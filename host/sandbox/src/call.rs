@@ -150,6 +150,10 @@ fn judge_error<U>(error: &wasmtime::Error, bounds: &Bounds) -> Result<Outcome<U>
         return Ok(match trap {
             Trap::OutOfFuel => exceeded(Bound::Fuel, bounds.fuel),
             Trap::StackOverflow => exceeded(Bound::Stack, MAX_STACK as u64),
+            // Rust and C keep a stack of their own in the guest's memory.
+            Trap::MemoryOutOfBounds => {
+                Outcome::Trapped(format!("{trap}; recursion without end shows as this, too"))
+            }
             trap => Outcome::Trapped(trap.to_string()),
         });
     }

@@ -162,24 +162,52 @@ async fn the_deepest_steps_and_brackets_that_are_taken_can_be_run() {
 }
 
 #[tokio::test]
-async fn jq_that_never_ends_or_builds_gigabytes_ends_that_run_alone() {
+async fn jq_that_never_ends_or_builds_gigabytes_ends_that_run_alone_and_is_told_by_file_and_line() {
     let intake = LeadIntake::start().await;
     for (jq, bound) in [
         ("def f: f; f", "fuel"),
-        ("[range(1000000000)]", ""),
-        ("\"x\" * 1000000000", ""),
-        ("def f: 1 + f; f", ""),
-        ("reduce range(1000000000) as $x (\"\"; . + \"xxxxxxxxxxxxxxxx\")", ""),
+        ("[range(infinite)]", "fuel"),
+        ("[limit(3; repeat(empty))]", "fuel"),
+        ("\"x\" * 1000000000", "memory"),
+        ("def f: 1 + f; f", "trapped"),
+        ("reduce range(1000000000) as $x (\"\"; . + \"xxxxxxxxxxxxxxxx\")", "fuel"),
     ] {
-        made(&intake, &format!("steps:\n- map: |\n    ${{ {jq} }}\n")).await;
-        let said = said(&run(&intake, json!(1)).await);
-        eprintln!("{jq}: {said}");
-        assert!(said.contains(bound), "{jq}: {said}");
+        let steps =
+            format!("steps:\n- map: 1\n- id: odd\n  map:\n    a: ${{ . }}\n    b: |\n      ${{ {jq} }}\n");
+        made(&intake, &steps).await;
+        let shown = run(&intake, json!(1)).await;
+        let failure = &shown["run"]["failure"];
+        assert_eq!(
+            (&failure["kind"], &failure["place"]),
+            (&json!(bound), &json!("test.yaml:9 odd")),
+            "{jq}: {shown}"
+        );
     }
-    made(&intake, "steps:\n- for-each: ${ . }\n  steps:\n  - map: 1\n").await;
-    let said = said(&run(&intake, json!(vec![0; 20_000])).await);
+    let letters = intake.acme().api(Method::GET, "/dead-letters", "").await.expect(200).json();
+    assert_eq!(letters[0]["run"]["failure"]["place"], "test.yaml:9 odd", "{letters}");
+    let waited = intake.host.request(Method::POST, "/run/acme/made").bearer_auth(intake.acme().token);
+    let told = intake.host.ask(waited.json(&1)).await;
     assert!(
-        said.contains("test.yaml:4: step `for-each`: the list has 20000 items, the limit is 10000"),
-        "{said}"
+        told.text.contains("failed at test.yaml:9 odd: the workflow passed its bound on fuel"),
+        "{told:?}"
     );
+}
+
+#[tokio::test]
+async fn a_list_of_too_many_items_is_refused_by_file_and_line() {
+    let intake = LeadIntake::start().await;
+    made(&intake, "steps:\n- for-each: ${ . }\n  steps:\n  - map: 1\n").await;
+    let shown = run(&intake, json!(vec![0; 100_000])).await;
+    assert!(
+        said(&shown).contains("test.yaml:4: step `for-each`: the list has 100000 items, the limit is 10000"),
+        "{shown}"
+    );
+    // So many that to make them, or to read them, is more than a run may do.
+    let failure = async |data: Value| run(&intake, data).await["run"]["failure"].clone();
+    let of_message = failure(json!(vec![0; 500_000])).await;
+    made(&intake, "steps:\n- map: 1\n- for-each: ${ [range(1000000)] }\n  steps:\n  - map: 1\n").await;
+    let of_jq = failure(json!(1)).await;
+    for (failure, place) in [(of_message, "test.yaml:1 message"), (of_jq, "test.yaml:5 for-each")] {
+        assert_eq!((&failure["kind"], &failure["place"]), (&json!("fuel"), &json!(place)));
+    }
 }

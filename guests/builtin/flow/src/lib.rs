@@ -9,7 +9,8 @@
 //! Invariants
 //! - The same tree, message and answers give the same effects in the same
 //!   order: nothing depends on a hash, an address or the clock.
-//! - Each effect is marked with its step's place right before it is asked for.
+//! - Each effect is marked with its step's place right before it is asked for,
+//!   each expression with its own right before it is evaluated.
 //! - Never more than [`tasks::MOST_PENDING`] things are going on; more queue.
 
 mod effects;

@@ -4,9 +4,11 @@ mod at_once;
 mod blocks;
 mod outside;
 
+use std::cell::RefCell;
+
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
-use host_flow::{Flow, Kind, Step, Template, Val, Values, What, from_json, to_json};
+use host_flow::{Expression, Flow, Kind, Step, Template, Val, Values, What, from_json, to_json};
 use wharf_sdk::workflow::Message;
 
 #[cfg(test)]
@@ -17,6 +19,8 @@ use crate::tasks::Tasks;
 
 /// Runs a workflow's steps for a message; gives the run's answer as JSON.
 pub(crate) fn interpret<E: Effects>(flow: &Flow, message: &Message, effects: E) -> Result<String, Failure> {
+    let run = Run { flow, tasks: Tasks::new(effects), marked: RefCell::default() };
+    run.mark_at(1, "message"); // a large one takes its time
     let data =
         from_json(&message.data).map_err(|why| at_start(flow, format!("the message's data: {why}")))?;
     let mut values = Values::new(data.clone());
@@ -27,14 +31,13 @@ pub(crate) fn interpret<E: Effects>(flow: &Flow, message: &Message, effects: E) 
     for (name, value) in &flow.given {
         values.set(name, rendered(value));
     }
-    let run = Run { flow, tasks: Tasks::new(effects) };
     let mut scope = Scope { values, finishing: false };
     let ended = run.tasks.run(run.block(&flow.steps, &mut scope));
     let answer = match ended {
         Ok(_) => match &flow.answer {
             Some(answer) => scope
                 .values
-                .render(answer)
+                .render(answer, &mut |expression| run.mark_at(expression.line, "answer"))
                 .map_err(|bad| Failure::expression(flow, "answer".to_owned(), &bad))?,
             None => Val::Null,
         },
@@ -74,6 +77,8 @@ fn described(message: &Message, data: Val) -> Val {
 struct Run<'f, E: Effects> {
     flow: &'f Flow,
     tasks: Tasks<E>,
+    /// The place that the host was told last.
+    marked: RefCell<String>,
 }
 
 /// What the steps of one branch see.
@@ -159,7 +164,9 @@ impl<E: Effects> Run<'_, E> {
     }
 
     fn render(&self, step: &Step, template: &Template, scope: &Scope) -> Result<Val, End> {
-        let value = scope.values.render(template);
+        // The host is told before: it may be what ends the run.
+        let mut mark = |expression: &Expression| self.mark_at(expression.line, &label(step));
+        let value = scope.values.render(template, &mut mark);
         value.map_err(|bad| Failure::expression(self.flow, label(step), &bad).into())
     }
 
@@ -182,6 +189,15 @@ impl<E: Effects> Run<'_, E> {
 
     /// Says where in the file what follows is asked for.
     fn mark(&self, step: &Step) {
-        self.tasks.effects.mark(&format!("{}:{} {}", self.flow.file, step.line, label(step)));
+        self.mark_at(step.line, &label(step));
+    }
+
+    fn mark_at(&self, line: u32, label: &str) {
+        let place = format!("{}:{line} {label}", self.flow.file);
+        let mut marked = self.marked.borrow_mut();
+        if *marked != place {
+            self.tasks.effects.mark(&place);
+            *marked = place;
+        }
     }
 }

@@ -35,6 +35,10 @@ fn run() -> Value {
         "usage": usage(1_234_567, 2 << 20),
         "steps": 2,
         "log": [{ "time": "2026-11-21T03:00:00Z", "level": "info", "text": "a lead from EMEA" }],
+        "failure": {
+            "kind": "fuel", "place": "lead.yaml:9 odd\nforged",
+            "retry": { "tries": 4, "first-ms": 1, "longest-ms": 5, "per-run": 9 }, "bounds": { "fuel": 100 },
+        },
     })
 }
 
@@ -94,6 +98,9 @@ run_01K9ZZZZZZZZZZZZZZZZZZZZZZ failed: lead-intake (example/lead-intake@0.1.0)
     log    warn: odd\nforged
   log      info: a lead from EMEA
   result   declined: permanent failure: the mail API said no
+  failure  fuel at lead.yaml:9 odd\nforged
+    retry  0 of 9 used; 4 tries a step, pauses of 1 to 5 ms
+    bounds fuel 100
 "#;
     assert_eq!(told.out, want.trim_start());
     assert_eq!(told.exit, Exit::Done, "it was asked to show, and did");

@@ -69,7 +69,10 @@ async fn told(
 }
 
 async fn finished(path: &str, status: RunStatus, outcome: Option<Outcome<String>>) -> (Response, Value) {
-    let run = run(status, outcome);
+    ended(path, run(status, outcome)).await
+}
+
+async fn ended(path: &str, run: Run) -> (Response, Value) {
     let response = told(path, "", move || Ok(Reply::Finished(Box::new(run.clone())))).await;
     let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
@@ -150,6 +153,14 @@ async fn a_failed_run_says_why_to_those_who_hold_a_token() {
     )
     .await;
     check(RUN, Outcome::Trapped("wasm trap in secret_fn".into()), 502, ": the workflow crashed").await;
+
+    let retry = json!({ "tries": 1, "first-ms": 1, "longest-ms": 1, "per-run": 1 });
+    let failure = json!({ "kind": "fuel", "place": "lead.yaml:9 odd", "retry": retry, "bounds": {} });
+    let failure = Some(serde_json::from_value(failure).unwrap());
+    let odd = Run { failure, ..run(RunStatus::Failed, Some(exceeded(Bound::Fuel))) };
+    let (_, body) = ended(RUN, odd).await;
+    let want = format!("run {} failed at lead.yaml:9 odd: the workflow passed its bound on fuel", id(1));
+    assert!(body["detail"].as_str().unwrap().starts_with(&want), "{body}");
 }
 
 #[tokio::test]

@@ -138,7 +138,7 @@ impl Runs {
         list = match next {
             RunStatus::Terminated => {
                 let outcome = Outcome::Declined(CallError::Permanent(format!("terminated {}", by.said())));
-                self.finish_with(record, version, next, nothing_more(outcome), list).await?;
+                self.finish_with(record, version, next, nothing_more(outcome), None, list).await?;
                 return Ok(None);
             }
             RunStatus::Paused => list.delete(pending),

@@ -10,6 +10,7 @@ use host_model::run::{Effect, RunStatus};
 
 use super::world::*;
 use crate::NewRun;
+use crate::repair::{By, From, On, Replay};
 
 async fn does(effects: &Arc<dyn Effects>, intent: Intent) -> Result<Result<String, CallError>, Stopped> {
     let pending = effects.start(intent).await?;
@@ -126,4 +127,32 @@ async fn a_step_remembers_its_place_and_the_definition_is_the_one_pinned() {
     assert_eq!((steps[0].place.as_deref(), steps[1].place.as_deref()), (None, Some(&*"ä".repeat(100))));
     let (run, _) = runs.ended(&acme(), ids[1]).await;
     assert_eq!(run.outcome, Some(Outcome::Answered("\"\"".to_owned())), "no definition is the empty text");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_ends_without_a_word_says_where_it_was_now_and_on_a_replay() {
+    let fake = Arc::new(Fake::flow(|run, effects| async move {
+        effects.mark("lead.yaml:4 created".to_owned());
+        call(&effects, "chat", "post", "1").await?.unwrap();
+        effects.mark("lead.yaml:7 odd".to_owned());
+        if run.input.data == "1" {
+            Ok(Err(CallError::Other("no".to_owned())))
+        } else {
+            Err(Stopped("trap".to_owned()))
+        }
+    }));
+    let runs = World::new().process(&fake);
+    let new = |data| new_run_of(&acme(), "w", data);
+    let ids = runs.accept(vec![new("0"), new("1")], None).await.unwrap().runs;
+    let (trapped, _) = runs.ended(&acme(), ids[0]).await;
+    assert_eq!(trapped.failure.clone().unwrap().place.as_deref(), Some("lead.yaml:7 odd"));
+    let (declined, _) = runs.ended(&acme(), ids[1]).await;
+    assert_eq!(declined.failure.unwrap().place, None, "it said what it had to say");
+
+    let by = By { who: "ada".to_owned(), why: String::new() };
+    let (from, on) = (From::Start, On::Pinned); // all that is recorded is answered so
+    let replay = Replay { from, on, input: None, dry: true, by, request: None, unless_replayed: false };
+    let again = runs.replay(&acme(), trapped.id, replay).await.unwrap().run;
+    let (again, _) = runs.ended(&acme(), again).await;
+    assert_eq!(again.failure.unwrap().place, trapped.failure.unwrap().place);
 }

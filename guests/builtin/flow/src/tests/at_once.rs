@@ -75,7 +75,14 @@ fn branches_give_their_outputs_by_name_and_keep_what_they_set() {
     let host = Fake::new(|_, input| Ok(input.clone())).order(last);
     let steps = "- id: both\n  parallel:\n    mail:\n    - id: sent\n      call: mail.send\n      with: 1\n    chat:\n    - call: chat.post\n      with: 2\n    - map: done\nanswer: ${ [$both, $sent] }\n";
     assert_eq!(run(steps, json!(null), &host).unwrap(), json!([{ "mail": 1, "chat": "done" }, 1]));
-    let want = ["mark lead.yaml:7 sent", "mail.send 1", "mark lead.yaml:11 chat.post", "chat.post 2"];
+    let want = [
+        "mark lead.yaml:1 message",
+        "mark lead.yaml:7 sent",
+        "mail.send 1",
+        "mark lead.yaml:11 chat.post",
+        "chat.post 2",
+        "mark lead.yaml:14 answer",
+    ];
     assert_eq!(host.log(), want);
 }
 

@@ -10,10 +10,14 @@ fn a_call_gives_its_answer_and_is_marked_with_its_place() {
     );
     assert_eq!(answer, json!({ "name": "Ada" }));
     let want = [
+        "mark lead.yaml:1 message",
+        "mark lead.yaml:6 created", // its expression
         "mark lead.yaml:4 created",
         r#"crm.create {"name":"Ada"}"#,
+        "mark lead.yaml:8 chat.post",
         "mark lead.yaml:7 chat.post",
         r#"chat.post "Ada!""#,
+        "mark lead.yaml:9 answer",
     ];
     assert_eq!(log, want);
 }
@@ -29,7 +33,7 @@ fn what_undoes_a_call_may_use_its_answer() {
 
 #[test]
 fn without_an_answer_a_run_gives_null() {
-    assert_eq!(echo("- map: 5\n", json!(null)), (json!(null), Vec::new()));
+    assert_eq!(echo("- map: 5\n", json!(null)), (json!(null), vec!["mark lead.yaml:1 message".to_owned()]));
 }
 
 #[test]
@@ -112,17 +116,25 @@ fn variables_keys_and_the_reply_are_set() {
         json!({ "id": 4711 }),
     );
     assert_eq!(answer, json!([2, 2]));
-    assert_eq!(
-        log,
-        ["mark lead.yaml:5 set", "key customer=4711", "mark lead.yaml:7 reply", r#"reply {"taken":true}"#]
-    );
+    let want = [
+        "mark lead.yaml:1 message",
+        "mark lead.yaml:5 set", // both of its expressions
+        "mark lead.yaml:6 set",
+        "mark lead.yaml:5 set",
+        "key customer=4711",
+        "mark lead.yaml:7 reply",
+        r#"reply {"taken":true}"#,
+        "mark lead.yaml:8 answer",
+    ];
+    assert_eq!(log, want);
 }
 
 #[test]
 fn stop_ends_the_run_well() {
     let (answer, log) =
         echo("- if: true\n  then:\n  - stop: { n: \"${ .n }\" }\n- call: a.b\n", json!({ "n": 1 }));
-    assert_eq!((answer, log.len()), (json!({ "n": 1 }), 0));
+    assert_eq!(answer, json!({ "n": 1 }));
+    assert_eq!(log, ["mark lead.yaml:1 message", "mark lead.yaml:6 stop"]);
     assert_eq!(echo("- stop\n- call: a.b\nanswer: 5\n", json!(1)).0, json!(null));
 }
 
