@@ -2,7 +2,9 @@
 #![cfg(test)]
 
 mod cli;
+mod composing;
 mod lead;
+mod made;
 mod retrying;
 mod schedule;
 mod schemas;
