@@ -67,7 +67,7 @@ pub enum AcceptError {
     },
     /// Too many at once. Nothing was accepted.
     #[error(
-        "{count} runs at once, the most is {MAX_RUNS}, fewer if they are deduplicated; send fewer messages at a time"
+        "{count} runs at once, the most is {MAX_RUNS}, fewer if they are deduplicated or over 64 KiB; send fewer messages at a time"
     )]
     TooMany {
         /// How many.
@@ -183,7 +183,7 @@ impl Runs {
                 let until = until(now, self.settings.keep_keys);
                 commit = key.remember(commit, there, &ids, until).map_err(unwritable)?;
             }
-            if commit.require.len() + commit.put.len() + commit.delete.len() > MAX_COMMIT {
+            if commit.changes() > MAX_COMMIT {
                 return Err(AcceptError::TooMany { count: runs.len() });
             }
             match self.commit(ready, commit).await {
@@ -268,14 +268,8 @@ impl Runs {
         depth: u8,
         now: Timestamp,
     ) -> Result<Commit, StoreError> {
-        let tenant = &new.workflow.tenant;
-        let (mut record, mut given) = self.to_store(id, new, depth, now)?;
-        Ok(self
-            .shelf
-            .with_record(&mut record, commit)
-            .await?
-            .put(keys::given(tenant, id), self.shelf.pack(&mut given).await?)
-            .put(keys::pending(tenant, id), Vec::new()))
+        let (record, given) = self.to_store(id, new, depth, now)?;
+        self.shelf.with_new(&record, given, commit).await
     }
 
     /// What is stored of a new run.

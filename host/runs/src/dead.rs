@@ -19,6 +19,7 @@ use crate::query::{ReadError, reading};
 use crate::record::Record;
 use crate::repair::By;
 use crate::repair::trace;
+use crate::shelf::bytes_of;
 use crate::{Runs, keys};
 
 /// The most letters of a page.
@@ -180,7 +181,7 @@ impl Runs {
                 .at(key.clone(), entry.version)
                 .delete(key.clone())
                 .at(record_key.clone(), version)
-                .put(record_key.clone(), self.shelf.pack(&mut record).await?);
+                .put(record_key.clone(), bytes_of(&record)?);
             match self.shelf.store.commit(commit).await {
                 Ok(_) => {
                     tracing::info!(

@@ -22,7 +22,7 @@ use crate::ask::check_json;
 use crate::journal::Core;
 use crate::park::Roused;
 use crate::record::{Given, Payload, Spills};
-use crate::shelf::Shelf;
+use crate::shelf::{Shelf, bytes_of};
 use crate::tail::Also;
 use crate::{Runs, keys};
 
@@ -110,8 +110,8 @@ pub(crate) async fn consumed(
     step: u32,
 ) -> Result<(String, Also), StoreError> {
     let data = shelf.text(event.data.clone()).await?;
-    let mut left = Event { data: Payload::Here(String::new()), taken_by: Some(step), ..event };
-    let commit = Commit::default().at(key.clone(), version).put(key, shelf.pack(&mut left).await?);
+    let left = Event { data: Payload::Here(String::new()), taken_by: Some(step), ..event };
+    let commit = Commit::default().at(key.clone(), version).put(key, bytes_of(&left)?);
     Ok((data, Also { commit, ..Also::default() }))
 }
 
@@ -205,8 +205,8 @@ impl Runs {
     ) -> Result<(), DeliverError> {
         self.lease.hold().await?;
         let mut event = Event { at: self.clock.now(), data: Payload::Here(data), to, taken_by: None };
-        let value = self.shelf.pack(&mut event).await?;
         let key = keys::event(tenant, run, &name);
+        let kept = self.shelf.put(Commit::default(), (tenant, run), key.clone(), &mut event).await?;
         for _ in 0..TRIES {
             let taken = || DeliverError::Taken { run, name: name.clone() };
             let (record, _) = self.shelf.record(tenant, run).await?.ok_or(DeliverError::Absent)?;
@@ -214,15 +214,15 @@ impl Runs {
                 return Err(DeliverError::Over(run));
             }
             let commit = match (self.shelf.read::<Event>(&key).await?, to) {
-                (None, _) => Commit::default().absent(key.clone()),
+                (None, _) => kept.clone().absent(key.clone()),
                 (Some((before, version)), Some(to)) if before.taken_by.is_some_and(|by| by < to) => {
-                    Commit::default().at(key.clone(), version)
+                    kept.clone().at(key.clone(), version)
                 }
                 // The run asks for that name once more, and its record says so.
                 (Some((before, version)), None)
                     if before.taken_by.is_some() && record.waits.iter().any(|wait| is_for(wait, &name)) =>
                 {
-                    Commit::default().at(key.clone(), version)
+                    kept.clone().at(key.clone(), version)
                 }
                 (Some(_), _) => return Err(taken()),
             };
@@ -239,7 +239,6 @@ impl Runs {
                 }
                 None => commit,
             };
-            let commit = commit.put(key.clone(), value.clone());
             let (commit, roused) = self.rouse(tenant, run, commit, |wait| is_for(wait, &name)).await?;
             match roused {
                 Roused::Gone => return Err(DeliverError::Absent),

@@ -457,7 +457,7 @@ impl Core {
     /// The text that the workflow was set up with, read once.
     async fn text(&self) -> Result<String, Stopped> {
         let Some(digest) = self.definition else { return Ok(String::new()) };
-        let read = || self.shelf.text(Payload::Blob(digest));
+        let read = || self.shelf.definition(&digest);
         match self.text.get_or_try_init(read).await {
             Ok(text) => Ok(text.clone()),
             Err(error) => {

@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use chrono::TimeDelta;
 use host_model::clock::Timestamp;
+use host_model::digest::Digest;
 use host_model::id::RunId;
 use host_model::name::{EventName, TenantId};
 use host_store::key;
@@ -165,6 +166,32 @@ pub(crate) fn parse_wake(found: &[u8]) -> Option<(Timestamp, RunId)> {
 pub(crate) fn whole_ms(at: Timestamp) -> u64 {
     let up = at.checked_add_signed(TimeDelta::nanoseconds(999_999)).unwrap_or(at);
     u64::try_from(up.timestamp_millis()).unwrap_or(0)
+}
+
+/// The blobs that a run has.
+pub(crate) fn blobs(tenant: &TenantId, id: RunId) -> Bytes {
+    key::tenant(tenant).kind("run-blob").bytes(&id.to_bytes()).prefix()
+}
+
+/// That a run has this blob.
+pub(crate) fn blob(tenant: &TenantId, id: RunId, digest: &Digest) -> Bytes {
+    key::tenant(tenant).kind("run-blob").bytes(&id.to_bytes()).bytes(digest.as_bytes()).into()
+}
+
+/// Which blob of a run a key is about.
+pub(crate) fn parse_blob(tenant: &TenantId, id: RunId, found: &[u8]) -> Option<Digest> {
+    let digest: [u8; 32] = key::tail(&blobs(tenant, id), found)?.try_into().ok()?;
+    Some(digest.into())
+}
+
+/// The runs that have this blob, of every tenant.
+pub(crate) fn blob_users(digest: &Digest) -> Bytes {
+    key::host().kind("blob-user").name(&digest.hex()).prefix()
+}
+
+/// That this blob is a run's, found by the blob.
+pub(crate) fn blob_user(digest: &Digest, tenant: &TenantId, id: RunId) -> Bytes {
+    key::host().kind("blob-user").name(&digest.hex()).name(tenant.as_str()).bytes(&id.to_bytes()).into()
 }
 
 /// The events that came for a run.

@@ -96,8 +96,12 @@ pub struct Runs {
 
 impl Runs {
     /// Ready to accept. Call it in a tokio runtime; call [`Runs::recover`] next.
+    ///
+    /// `payloads` is for the runs alone: what no run has any more is removed.
+    /// The definitions of workflows are in `blobs`.
     pub fn new(
         store: Arc<dyn Store>,
+        payloads: Blobs,
         blobs: Blobs,
         clock: Arc<dyn Clock>,
         guests: Arc<dyn Guests>,
@@ -107,7 +111,7 @@ impl Runs {
         let runs = Arc::new_cyclic(|me| Self {
             lease: Lease::new(process, &store, &clock, &settings),
             live: Live::default(),
-            shelf: Shelf { store, blobs },
+            shelf: Shelf { store, payloads, blobs },
             clock,
             guests,
             places: Places::new(settings.max_in_memory),

@@ -17,6 +17,7 @@ use crate::journal::Core;
 use crate::ledger::Halt;
 use crate::record::Record;
 use crate::retry::Tries;
+use crate::shelf::Shelf;
 use crate::{Runs, keys};
 
 /// How a run stood when something came for it.
@@ -156,7 +157,7 @@ impl Runs {
         record.waits.clear();
         // As with a new run: this process is about to take it up.
         record.taken_by = Some(self.process);
-        let commit = self.shelf.with_record(&mut record, commit).await?;
+        let commit = Shelf::with_record(&record, commit)?;
         Ok((commit.put(pending, Vec::new()), Roused::Woken))
     }
 

@@ -31,7 +31,7 @@ use crate::ledger::{Halt, Known};
 use crate::record::{Did, Payload, Record, Replied, StepRecord};
 use crate::retry::Next;
 use crate::search::MAX_CONNECTIONS;
-use crate::shelf::{Shelf, as_json};
+use crate::shelf::{Shelf, as_json, bytes_of};
 use crate::tail::{Also, Done, Entry};
 
 /// Who may write a run's record: whoever holds this, at its version.
@@ -236,7 +236,7 @@ pub(crate) async fn append(
             Entry::Tried(tried) => {
                 record.retries += 1;
                 record.usage.add(&tried.usage);
-                tries.insert(tried.tries.step, Some(shelf.pack(&mut { tried.tries }).await?));
+                tries.insert(tried.tries.step, Some(bytes_of(&tried.tries)?));
                 continue;
             }
         };
@@ -256,12 +256,10 @@ pub(crate) async fn append(
         }
         if let Some(answer) = also.reply {
             record.replied = true;
-            let value = shelf.pack(&mut Replied(Payload::Here(answer))).await?;
-            commit = commit.put(keys::reply(&record.tenant, record.id), value);
+            let (of, key) = ((&record.tenant, record.id), keys::reply(&record.tenant, record.id));
+            commit = shelf.put(commit, of, key, &mut Replied(Payload::Here(answer))).await?;
         }
-        commit.require.extend(also.commit.require);
-        commit.put.extend(also.commit.put);
-        commit.delete.extend(also.commit.delete);
+        commit = commit.and(also.commit);
         starts.extend(also.starts);
         steps.push(step);
     }

@@ -23,7 +23,6 @@ use host_model::run::{
 use serde::{Deserialize, Serialize};
 
 use crate::ask::{Said, cut};
-use crate::retry::Tries;
 use crate::search::Posted;
 
 /// A text in a value, or, if the value would not fit the store, the blob that has it.
@@ -64,7 +63,8 @@ pub(crate) struct Envelope {
     pub(crate) time: Timestamp,
 }
 
-/// What changes about a run, and what a list shows of it.
+/// What changes about a run, and what a list shows of it: names and bounded
+/// texts only, so it is always small.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Record {
@@ -221,12 +221,6 @@ pub(crate) fn deadline_of(given: &Given, now: Timestamp) -> Option<Timestamp> {
     now.checked_add_signed(by)
 }
 
-impl Spills for Record {
-    fn payloads(&mut self) -> Vec<&mut Payload> {
-        Vec::new() // names and bounded texts only: always small
-    }
-}
-
 impl Spills for Given {
     fn payloads(&mut self) -> Vec<&mut Payload> {
         [&mut self.data, &mut self.wiring].into_iter().chain(&mut self.script).collect()
@@ -257,12 +251,6 @@ impl Spills for StepRecord {
             Did::Sleep { .. } | Did::SleepUntil { .. } | Did::Event { .. } | Did::SetKey { .. } => {}
         }
         all
-    }
-}
-
-impl Spills for Tries {
-    fn payloads(&mut self) -> Vec<&mut Payload> {
-        Vec::new() // bounded texts only
     }
 }
 

@@ -9,7 +9,9 @@
 //! - Nothing of a run that has not ended is removed, nor of one whose starter
 //!   has not ended: that one may still ask how it ended.
 //! - From the commit on that removes its record, a run is absent.
-//! - Blobs stay: they may be somebody else's, too.
+//! - A blob is removed when no run has it: see [`blobs`].
+
+mod blobs;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -22,7 +24,7 @@ use host_model::id::RunId;
 use host_model::name::TenantId;
 use host_model::retention::RetentionSpec;
 use host_model::run::StartedBy;
-use host_store::{Commit, Store, StoreError, Version};
+use host_store::{Commit, StoreError, Version};
 
 use crate::record::Record;
 use crate::search::{Posted, unpost};
@@ -56,6 +58,11 @@ pub(crate) async fn retain(runs: Weak<Runs>, clock: Arc<dyn Clock>, stops: Stops
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "removed {count} runs that ended long ago"),
             Err(error) => tracing::warn!("cannot remove old runs now, they are tried again: {error}"),
+        }
+        match this.remove_blobs(&stops).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "removed {count} payloads that no run has any more"),
+            Err(error) => tracing::warn!("cannot remove payloads now, they are tried again: {error}"),
         }
         drop(this);
         if !stops.pause_until(&*clock, clock.now() + EVERY).await {
@@ -141,9 +148,12 @@ impl Runs {
         commit = unpost(&Posted::of(record), commit);
         let mut whole = true;
         for part in parts(tenant, run) {
-            let some = some_of(&*self.shelf.store, &part).await?;
-            whole &= some.len() < PAGE;
+            let some = self.some_of(tenant, run, &part).await?;
+            whole = some.len() < PAGE;
             commit.delete.extend(some);
+            if !whole {
+                break; // what comes later must not go before
+            }
         }
         if !whole {
             commit = commit.put(keys::removed(tenant, run), Vec::new());
@@ -157,10 +167,11 @@ impl Runs {
         }
     }
 
-    async fn remove_rest(&self, tenant: &TenantId, run: RunId) -> Result<(), StoreError> {
+    /// Removes what is left of a run whose record is gone, or never was.
+    pub(crate) async fn remove_rest(&self, tenant: &TenantId, run: RunId) -> Result<(), StoreError> {
         for part in parts(tenant, run) {
             loop {
-                let some = some_of(&*self.shelf.store, &part).await?;
+                let some = self.some_of(tenant, run, &part).await?;
                 if some.is_empty() {
                     break;
                 }
@@ -168,6 +179,15 @@ impl Runs {
             }
         }
         self.shelf.store.commit(Commit::default().delete(keys::removed(tenant, run))).await.map(drop)
+    }
+
+    async fn some_of(&self, tenant: &TenantId, run: RunId, part: &[u8]) -> Result<Vec<Bytes>, StoreError> {
+        let page = self.shelf.store.scan(part, None, PAGE).await?;
+        let mut some: Vec<_> = page.into_iter().map(|entry| entry.key).collect();
+        let blobs = some.iter().filter_map(|key| keys::parse_blob(tenant, run, key));
+        let users: Vec<_> = blobs.map(|digest| keys::blob_user(&digest, tenant, run)).collect();
+        some.extend(users);
+        Ok(some)
     }
 
     /// What a process before this one did not get to.
@@ -187,13 +207,15 @@ impl Runs {
     }
 }
 
-/// What a run has that may be many: its steps, its events, its tries.
-fn parts(tenant: &TenantId, run: RunId) -> [Bytes; 3] {
-    [keys::steps(tenant, run), keys::events(tenant, run), keys::all_tries(tenant, run)]
-}
-
-async fn some_of(store: &dyn Store, prefix: &[u8]) -> Result<Vec<Bytes>, StoreError> {
-    Ok(store.scan(prefix, None, PAGE).await?.into_iter().map(|entry| entry.key).collect())
+/// What a run has that may be many: its steps, its events, its tries, and last
+/// what those name, its blobs.
+fn parts(tenant: &TenantId, run: RunId) -> [Bytes; 4] {
+    [
+        keys::steps(tenant, run),
+        keys::events(tenant, run),
+        keys::all_tries(tenant, run),
+        keys::blobs(tenant, run),
+    ]
 }
 
 #[cfg(test)]

@@ -1,8 +1,14 @@
 //! The runs' place in the store: typed reads and writes, and the blobs behind
-//! them. A blob is durable before the commit that refers to it.
+//! them.
+//!
+//! Invariants
+//! - A blob is durable before the commit that names it, and held until then.
+//! - That commit also writes that the run has it: a blob that some run has stays.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use host_model::digest::Digest;
 use host_model::id::RunId;
 use host_model::name::TenantId;
 use host_model::outcome::{LogLine, Outcome};
@@ -21,16 +27,28 @@ use crate::search::{Posted, repost};
 #[derive(Clone)]
 pub(crate) struct Shelf {
     pub(crate) store: Arc<dyn Store>,
+    /// Where the runs' texts are that fit no value. Nothing else is there, and
+    /// what no run has is removed.
+    pub(crate) payloads: Blobs,
+    /// Everybody's blobs: the definitions of workflows, and the texts that runs
+    /// stored before these had a place of their own. Nothing is removed there.
     pub(crate) blobs: Blobs,
 }
 
 impl Shelf {
-    /// The value's bytes. Its largest texts move into blobs until it fits the store.
-    pub(crate) async fn pack(&self, value: &mut impl Spills) -> Result<Vec<u8>, StoreError> {
-        loop {
-            let bytes = serde_json::to_vec(&*value).map_err(unreadable)?;
+    /// Adds a value of a run to a commit, and what keeps the blobs that it
+    /// names. Its largest texts move into blobs until it fits the store.
+    pub(crate) async fn put(
+        &self,
+        mut commit: Commit,
+        (tenant, run): (&TenantId, RunId),
+        key: Bytes,
+        value: &mut impl Spills,
+    ) -> Result<Commit, StoreError> {
+        let bytes = loop {
+            let bytes = bytes_of(&*value)?;
             if bytes.len() <= MAX_VALUE {
-                return Ok(bytes);
+                break bytes;
             }
             let size = |payload: &&mut Payload| match payload {
                 Payload::Here(text) => text.len(),
@@ -45,21 +63,36 @@ impl Shelf {
                 });
             };
             if let Payload::Here(text) = payload {
-                let digest = self.blobs.put(std::mem::take(text).into()).await.map_err(blob_failed)?;
-                *payload = Payload::Blob(digest);
+                let hold = self.payloads.put_held(std::mem::take(text).into()).await.map_err(blob_failed)?;
+                *payload = Payload::Blob(hold.digest());
+                commit = commit.hold(hold);
+            }
+        };
+        for payload in value.payloads() {
+            if let Payload::Blob(digest) = payload {
+                let whose = keys::blob(tenant, run, digest);
+                // Another value of the commit may name the same.
+                if commit.put.iter().all(|(key, _)| *key != whose) {
+                    let user = keys::blob_user(digest, tenant, run);
+                    commit = commit.put(whose, Bytes::new()).put(user, Bytes::new());
+                }
             }
         }
+        Ok(commit.put(key, bytes))
+    }
+
+    /// The text that a workflow was set up with.
+    pub(crate) async fn definition(&self, digest: &Digest) -> Result<String, StoreError> {
+        read_text(digest, self.blobs.get(digest).await)
     }
 
     /// The text of a payload.
     pub(crate) async fn text(&self, payload: Payload) -> Result<String, StoreError> {
         match payload {
             Payload::Here(text) => Ok(text),
-            Payload::Blob(digest) => match self.blobs.get(&digest).await.map_err(blob_failed)? {
-                Some(bytes) => String::from_utf8(bytes.into()).map_err(unreadable),
-                None => Err(StoreError::Engine(
-                    format!("blob {digest} is gone; restore the data directory from a backup").into(),
-                )),
+            Payload::Blob(digest) => match self.payloads.get(&digest).await {
+                Ok(None) => read_text(&digest, self.blobs.get(&digest).await),
+                found => read_text(&digest, found),
             },
         }
     }
@@ -212,19 +245,26 @@ impl Shelf {
         more: Commit,
     ) -> Result<Version, StoreError> {
         let key = keys::record(&record.tenant, record.id);
-        let version = self.store.commit(self.with_record(record, more.at(key, version)).await?).await?;
+        let version = self.store.commit(Self::with_record(record, more.at(key, version))?).await?;
         record.posted = Posted::of(record);
         Ok(version)
     }
 
     /// Adds a record to a commit, and what it is found by.
-    pub(crate) async fn with_record(
+    pub(crate) fn with_record(record: &Record, commit: Commit) -> Result<Commit, StoreError> {
+        Ok(repost(record, commit.put(keys::record(&record.tenant, record.id), bytes_of(record)?)))
+    }
+
+    /// Adds a new run to a commit: it is pending.
+    pub(crate) async fn with_new(
         &self,
-        record: &mut Record,
+        record: &Record,
+        mut given: Given,
         commit: Commit,
     ) -> Result<Commit, StoreError> {
-        let value = self.pack(record).await?;
-        Ok(repost(record, commit.put(keys::record(&record.tenant, record.id), value)))
+        let Record { tenant, id, .. } = record;
+        let commit = Self::with_record(record, commit)?.put(keys::pending(tenant, *id), Bytes::new());
+        self.put(commit, (tenant, *id), keys::given(tenant, *id), &mut given).await
     }
 
     /// Adds steps, which were not there before, to a commit.
@@ -235,8 +275,9 @@ impl Shelf {
         steps: impl IntoIterator<Item = StepRecord>,
     ) -> Result<Commit, StoreError> {
         for mut step in steps {
-            let key = keys::step(&record.tenant, record.id, step.number);
-            commit = commit.absent(key.clone()).put(key, self.pack(&mut step).await?);
+            let of = (&record.tenant, record.id);
+            let key = keys::step(of.0, of.1, step.number);
+            commit = self.put(commit.absent(key.clone()), of, key, &mut step).await?;
         }
         Ok(commit)
     }
@@ -248,9 +289,9 @@ impl Shelf {
         commit: Commit,
         mut ending: Ending,
     ) -> Result<Commit, StoreError> {
-        Ok(commit
-            .put(keys::ending(&record.tenant, record.id), self.pack(&mut ending).await?)
-            .delete(keys::pending(&record.tenant, record.id)))
+        let (of, key) = ((&record.tenant, record.id), keys::ending(&record.tenant, record.id));
+        let commit = self.put(commit, of, key, &mut ending).await?;
+        Ok(commit.delete(keys::pending(&record.tenant, record.id)))
     }
 
     /// The early answer of a run.
@@ -259,6 +300,20 @@ impl Shelf {
             Some((Replied(answer), _)) => Ok(Some(self.text(answer).await?)),
             None => Ok(None),
         }
+    }
+}
+
+/// The bytes of a value as they are stored.
+pub(crate) fn bytes_of(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(unreadable)
+}
+
+fn read_text(digest: &Digest, found: Result<Option<Bytes>, BlobError>) -> Result<String, StoreError> {
+    match found.map_err(blob_failed)? {
+        Some(bytes) => String::from_utf8(bytes.into()).map_err(unreadable),
+        None => Err(StoreError::Engine(
+            format!("blob {digest} is gone; restore the data directory from a backup").into(),
+        )),
     }
 }
 
@@ -276,7 +331,7 @@ fn unreadable(error: impl std::fmt::Display) -> StoreError {
     StoreError::Engine(format!("a value of a run is not what this host writes: {error}").into())
 }
 
-fn blob_failed(error: BlobError) -> StoreError {
+pub(crate) fn blob_failed(error: BlobError) -> StoreError {
     let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
     StoreError::Engine(format!("{error}{cause}").into())
 }

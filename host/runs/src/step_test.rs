@@ -17,7 +17,7 @@ use crate::accept::NewRun;
 use crate::repair::undoes;
 use crate::script::{Line, Script, name_of};
 use crate::shelf::as_json;
-use crate::{Runs, keys, random};
+use crate::{Runs, random};
 
 /// How many steps are read at a time: 4 MiB at most.
 const PAGE: usize = 64;
@@ -95,10 +95,7 @@ impl Runs {
         let (mut record, mut given) = self.to_store(id, &new, 0, now)?;
         given.script = (!tested.live).then(|| as_json(&script)).transpose()?;
         record.test = Some(tested);
-        let commit = self.shelf.with_record(&mut record, Commit::default()).await?;
-        let commit = commit
-            .put(keys::given(&tenant, id), self.shelf.pack(&mut given).await?)
-            .put(keys::pending(&tenant, id), Vec::new());
+        let commit = self.shelf.with_new(&record, given, Commit::default()).await?;
         self.commit(&[(tenant, id)], commit).await?;
         Ok(id)
     }

@@ -20,8 +20,8 @@ use crate::retry::Tried;
 /// The most calls that undo one run; said in `wit/`.
 pub(crate) const MAX_UNDO: usize = 100;
 
-/// The most steps of one commit: two changes each, and what they bring along,
-/// stay far below what the store takes.
+/// The most steps of one commit: two changes each (eight if its texts are
+/// blobs), and what they bring along, stay far below what the store takes.
 pub(crate) const MAX_BATCH: usize = 64;
 
 /// A commit takes no further step when it has so many bytes of texts: enough
@@ -147,8 +147,7 @@ impl Tail {
             match next {
                 Entry::Done(done) => {
                     bytes += done.step.bytes();
-                    let Commit { require, put, delete } = &done.also.commit;
-                    changes += require.len() + put.len() + delete.len();
+                    changes += done.also.commit.changes();
                 }
                 Entry::Tried(tried) => bytes += tried.bytes(),
             }

@@ -105,6 +105,7 @@ impl Server {
         let settings = host_runs::Settings { public_url: public_url.into(), ..config.runs };
         let runs = Runs::new(
             Arc::clone(&store),
+            Blobs::open(&folder("payloads"))?,
             blobs.clone(),
             Arc::clone(&clock),
             Arc::clone(&guests) as _,

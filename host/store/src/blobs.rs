@@ -4,6 +4,9 @@
 //! fsynced; only then may a commit name its digest. So a digest in the store
 //! always has its blob, and a blob without one is at worst left over.
 //!
+//! A blob may be removed while others are put, by whoever knows who names it:
+//! what is about to be named is held ([`Hold`]), and what is held stays.
+//!
 //! ```text
 //! sha256/ab/abcdef…   the blobs
 //! incoming/           temporary files; emptied when opened
@@ -20,6 +23,7 @@ use host_model::digest::Digest;
 use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 
+use crate::holds::{Claim, Hold, Holds};
 use crate::sled::sync_dir;
 
 /// The most bytes a blob may have: twice the largest package upload. A blob is
@@ -49,7 +53,7 @@ pub enum BlobError {
     /// The file system refused.
     #[error("cannot {doing} `{}`: check that the directory is ours and the disk is not full", path.display())]
     Io {
-        /// `create`, `write` or `read`.
+        /// `create`, `write`, `read` or `remove`.
         doing: &'static str,
         /// The file or directory.
         path: PathBuf,
@@ -58,9 +62,21 @@ pub enum BlobError {
     },
 }
 
-/// The blobs of one host. Cheap to clone.
+/// The blobs of one place. Cheap to clone.
 #[derive(Clone)]
-pub struct Blobs(Place);
+pub struct Blobs {
+    place: Place,
+    holds: Arc<Holds>,
+}
+
+/// How many shelves blobs stand on, by the first byte of their digest.
+const SHELVES: u8 = u8::MAX;
+
+/// A blob that may be removed: nobody holds it, and whoever wants to waits.
+pub struct Removal {
+    place: Place,
+    claim: Claim,
+}
 
 #[derive(Clone)]
 enum Place {
@@ -80,19 +96,19 @@ impl Blobs {
         }
         // All of them now, so that a put has one directory to sync and no race.
         let sha256 = dir.join("sha256");
-        for first in 0..=u8::MAX {
-            let shelf = sha256.join(hex::encode([first]));
+        for first in 0..=SHELVES {
+            let shelf = shelf_in(dir, first);
             fs::create_dir_all(&shelf).map_err(at("create", &shelf))?;
         }
         for dir in [&sha256, dir] {
             sync_dir(dir).map_err(at("create", dir))?;
         }
-        Ok(Self(Place::Directory(dir.into())))
+        Ok(Self { place: Place::Directory(dir.into()), holds: Arc::default() })
     }
 
     /// Blobs that are gone when the last clone is: for tests.
     pub fn in_memory() -> Self {
-        Self(Place::Memory(Arc::default()))
+        Self { place: Place::Memory(Arc::default()), holds: Arc::default() }
     }
 
     /// Keeps these bytes; durable when it returns. The same bytes again cost a
@@ -101,7 +117,7 @@ impl Blobs {
         if bytes.len() > MAX_BLOB {
             return Err(BlobError::TooLarge { size: bytes.len() });
         }
-        match &self.0 {
+        match &self.place {
             Place::Memory(blobs) => {
                 let digest = Digest::of(&bytes);
                 blobs.lock().insert(digest, bytes);
@@ -114,10 +130,39 @@ impl Blobs {
         }
     }
 
+    /// As [`Self::put`], and nobody removes the blob while the hold lives. Give
+    /// it to the commit that names the blob.
+    pub async fn put_held(&self, bytes: Bytes) -> Result<Hold, BlobError> {
+        let hold = Hold::on(&self.holds, Digest::of(&bytes)).await;
+        self.put(bytes).await?;
+        Ok(hold)
+    }
+
+    /// The blobs of one shelf; every blob is on one of them.
+    pub async fn on_shelf(&self, first: u8) -> Result<Vec<Digest>, BlobError> {
+        match &self.place {
+            Place::Memory(blobs) => {
+                let all = blobs.lock();
+                Ok(all.keys().filter(|digest| digest.as_bytes().first() == Some(&first)).copied().collect())
+            }
+            Place::Directory(dir) => {
+                let shelf = shelf_in(dir, first);
+                blocking(move || listed(&shelf).map_err(at("read", &shelf))).await
+            }
+        }
+    }
+
+    /// Asks to remove a blob; `None` if somebody is about to name it. Whether
+    /// somebody names it already is to be looked up only now.
+    pub fn removal(&self, digest: Digest) -> Option<Removal> {
+        let claim = Claim::on(&self.holds, digest)?;
+        Some(Removal { place: self.place.clone(), claim })
+    }
+
     /// The bytes of this digest, verified; `None` if they were never put.
     pub async fn get(&self, digest: &Digest) -> Result<Option<Bytes>, BlobError> {
         let digest = *digest;
-        match &self.0 {
+        match &self.place {
             Place::Memory(blobs) => Ok(blobs.lock().get(&digest).cloned()),
             Place::Directory(dir) => {
                 let dir = Arc::clone(dir);
@@ -129,10 +174,34 @@ impl Blobs {
     /// Where this digest's file is or would be; `None` in memory. Whoever reads
     /// it there must verify it.
     pub fn path(&self, digest: &Digest) -> Option<PathBuf> {
-        match &self.0 {
+        match &self.place {
             Place::Memory(_) => None,
             Place::Directory(dir) => Some(path_in(dir, digest)),
         }
+    }
+}
+
+impl Removal {
+    /// Removes it. After a crash it may be there all the same.
+    pub async fn remove(self) -> Result<(), BlobError> {
+        let Self { place, claim } = self;
+        match place {
+            Place::Memory(blobs) => drop(blobs.lock().remove(&claim.digest)),
+            Place::Directory(dir) => {
+                // The claim goes along: a caller that goes away must not free a name whose file is going.
+                blocking(move || {
+                    let path = path_in(&dir, &claim.digest);
+                    match fs::remove_file(&path) {
+                        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                            Err(at("remove", &path)(error))
+                        }
+                        _ => Ok(()),
+                    }
+                })
+                .await?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -144,10 +213,23 @@ async fn blocking<T: Send + 'static>(
     })
 }
 
+fn shelf_in(dir: &Path, first: u8) -> PathBuf {
+    dir.join("sha256").join(hex::encode([first]))
+}
+
 fn path_in(dir: &Path, digest: &Digest) -> PathBuf {
-    let hex = digest.hex();
-    let first = hex.get(..2).unwrap_or_default();
-    dir.join("sha256").join(first).join(&hex)
+    let first = digest.as_bytes().first().copied().unwrap_or_default();
+    shelf_in(dir, first).join(digest.hex())
+}
+
+/// What is named like a blob; anything else is not ours.
+fn listed(shelf: &Path) -> io::Result<Vec<Digest>> {
+    let mut blobs = Vec::new();
+    for entry in fs::read_dir(shelf)? {
+        let name = entry?.file_name();
+        blobs.extend(name.to_str().and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok()));
+    }
+    Ok(blobs)
 }
 
 fn put(dir: &Path, bytes: &[u8]) -> Result<Digest, BlobError> {
@@ -239,6 +321,35 @@ mod tests {
         assert!(error.to_string().contains(&digest.to_string()), "{error}");
         blobs.put(Bytes::from_static(b"a contract")).await.unwrap();
         assert_eq!(blobs.get(&digest).await.unwrap().as_deref(), Some(&b"a contract"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_blob_is_removed_unless_somebody_is_about_to_name_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for blobs in [Blobs::open(dir.path()).unwrap(), Blobs::in_memory()] {
+            let bytes = Bytes::from_static(b"read and burn");
+            let hold = blobs.put_held(bytes.clone()).await.unwrap();
+            let digest = hold.digest();
+            assert_eq!(blobs.on_shelf(digest.as_bytes()[0]).await.unwrap(), [digest]);
+            let again = hold.clone();
+            drop(hold);
+            assert!(blobs.removal(digest).is_none());
+            drop(again);
+
+            let removal = blobs.removal(digest).unwrap();
+            assert!(blobs.removal(digest).is_none(), "one at a time");
+            // Whoever puts it meanwhile waits, and finds the place empty.
+            let mut put = Box::pin(blobs.put_held(bytes.clone()));
+            assert!(futures::poll!(&mut put).is_pending());
+            removal.remove().await.unwrap();
+            assert_eq!(blobs.get(&digest).await.unwrap(), None);
+            let hold = put.await.unwrap();
+            assert_eq!(blobs.get(&digest).await.unwrap(), Some(bytes));
+            drop(hold);
+            blobs.removal(digest).unwrap().remove().await.unwrap();
+            assert!(blobs.on_shelf(digest.as_bytes()[0]).await.unwrap().is_empty());
+            blobs.removal(digest).unwrap().remove().await.unwrap();
+        }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,13 +11,15 @@ mod bells;
 pub mod blobs;
 pub mod contract;
 pub mod faults;
+mod holds;
 pub mod key;
 mod limits;
 mod memory;
 pub mod port;
 mod sled;
 
-pub use self::blobs::{BlobError, Blobs};
+pub use self::blobs::{BlobError, Blobs, Removal};
+pub use self::holds::Hold;
 pub use self::memory::MemoryStore;
 pub use self::port::{Commit, Doorbell, Entry, MAX_VALUE, Page, Require, Store, StoreError, Version};
 pub use self::sled::{OpenError, SledStore, Stats};

@@ -4,8 +4,7 @@ use crate::port::{Commit, MAX_COMMIT, MAX_KEY, MAX_VALUE, Require, StoreError};
 
 /// Refuses a commit that no engine may take.
 pub(crate) fn check(commit: &Commit) -> Result<(), StoreError> {
-    let changes = commit.require.len() + commit.put.len() + commit.delete.len();
-    within("changes in one commit", changes, MAX_COMMIT)?;
+    within("changes in one commit", commit.changes(), MAX_COMMIT)?;
 
     let required = commit.require.iter().map(|require| match require {
         Require::Absent(key) | Require::At(key, _) => key,

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use host_model::effects::BoxFuture;
 
+use crate::holds::Hold;
+
 /// The most bytes a value may have; larger payloads are blobs. sled puts
 /// values over 128 KiB into files that it never syncs.
 pub const MAX_VALUE: usize = 64 << 10;
@@ -51,6 +53,9 @@ pub struct Commit {
     pub put: Vec<(Bytes, Bytes)>,
     /// What is deleted; absent keys are fine.
     pub delete: Vec<Bytes>,
+    /// The blobs that it is about to name. An engine lets go of them when what
+    /// is written can be read, or never will be.
+    pub holds: Vec<Hold>,
 }
 
 impl Commit {
@@ -73,6 +78,29 @@ impl Commit {
     pub fn put(mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
         self.put.push((key.into(), value.into()));
         self
+    }
+
+    /// Keeps a blob until it is named.
+    #[must_use]
+    pub fn hold(mut self, hold: Hold) -> Self {
+        self.holds.push(hold);
+        self
+    }
+
+    /// Does what the other one does, too.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        let Self { require, put, delete, holds } = other;
+        self.require.extend(require);
+        self.put.extend(put);
+        self.delete.extend(delete);
+        self.holds.extend(holds);
+        self
+    }
+
+    /// How many requirements, puts and deletes it has.
+    pub fn changes(&self) -> usize {
+        self.require.len() + self.put.len() + self.delete.len()
     }
 
     /// Deletes the key.

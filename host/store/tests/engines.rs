@@ -112,7 +112,10 @@ async fn answer(store: &dyn Store, step: &Step) -> Answer {
                     }
                 });
             }
-            match store.commit(Commit { require, put: put.clone(), delete: delete.clone() }).await {
+            match store
+                .commit(Commit { require, put: put.clone(), delete: delete.clone(), ..Commit::default() })
+                .await
+            {
                 Ok(version) => Answer::Committed(version),
                 Err(StoreError::Conflict) => Answer::Conflict,
                 Err(error) => panic!("{error}"),

@@ -24,7 +24,7 @@ use super::trace::trace;
 use crate::idempotency::{Idempotency, MAX_KEY, Seen, until};
 use crate::record::{Given, Payload, Record, bounds_to_spec, deadline_of, wiring_of};
 use crate::search::Posted;
-use crate::shelf::as_json;
+use crate::shelf::{Shelf, as_json};
 use crate::{Runs, keys, random};
 
 /// A run that was read to be repeated.
@@ -84,7 +84,7 @@ impl Runs {
         self.lease.hold().await?;
 
         let id = RunId::new(now, random());
-        let mut given = self.given_again(&old, replay).await?;
+        let given = self.given_again(&old, replay).await?;
         let taken = self.take_over(&old.record, id, from).await?;
         let of = ReplayOf { run, from_step: from, dry: replay.dry };
         let mut new = record_again(&old.record, replay, of, id, now, self.process);
@@ -101,13 +101,8 @@ impl Runs {
 
         let old_key = keys::record(tenant, run);
         let commit = taken.rest.clone().at(old_key, old.version);
-        let commit = self.shelf.with_record(&mut old.record, commit).await?;
-        let mut commit = self
-            .shelf
-            .with_record(&mut new, commit)
-            .await?
-            .put(keys::given(tenant, id), self.shelf.pack(&mut given).await?)
-            .put(keys::pending(tenant, id), Vec::new());
+        let commit = Shelf::with_record(&old.record, commit)?;
+        let mut commit = self.shelf.with_new(&new, given, commit).await?;
         if !replay.dry {
             commit = commit.delete(keys::dead(tenant, run));
         }

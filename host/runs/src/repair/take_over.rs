@@ -9,18 +9,20 @@ use host_model::id::RunId;
 use host_model::name::TenantId;
 use host_model::outcome::Outcome;
 use host_model::run::RunStatus;
+use host_store::port::MAX_COMMIT;
 use host_store::{Commit, StoreError};
 
 use super::decide::RunStatusWord;
 use super::replay::{From, Replay, ReplayError};
 use super::undo::undoes;
-use crate::record::{Did, Payload, Record, StepRecord};
+use crate::record::{Did, Payload, Record, Replied, StepRecord};
 use crate::{Runs, keys};
 
 /// How many steps are read at a time: 4 MiB at most.
 const PAGE: usize = 64;
-/// The most steps and bytes of one commit of them.
-const CHUNK: usize = 500;
+/// A commit of them takes no further step when it has so many changes, half of
+/// what the store takes, or so many bytes of texts.
+const CHUNK: usize = MAX_COMMIT / 2;
 const CHUNK_BYTES: usize = 4 << 20;
 
 /// Steps that were taken over.
@@ -33,8 +35,8 @@ pub(crate) struct TakenOver {
     pub(crate) replied: bool,
     /// What is left to commit, with the run itself.
     pub(crate) rest: Commit,
-    /// What is committed already: of a journal that does not fit one commit.
-    early: Vec<u32>,
+    /// Some are committed already: of a journal that does not fit one commit.
+    early: bool,
 }
 
 /// What is known of a step without its texts.
@@ -104,7 +106,7 @@ impl Runs {
             keys: BTreeMap::new(),
             replied: false,
             rest: Commit::default(),
-            early: Vec::new(),
+            early: false,
         };
         if from == 0 {
             return Ok(taken);
@@ -118,7 +120,8 @@ impl Runs {
         order.sort_unstable();
         let place: BTreeMap<u32, u32> = order.iter().map(|(_, number)| *number).zip(0..).collect();
 
-        let (mut after, mut bytes, mut numbers) = (None, 0, Vec::new());
+        let of = (tenant, new);
+        let (mut after, mut bytes) = (None, 0);
         let mut set = Vec::new();
         loop {
             let page = self.shelf.step_records(tenant, old.id, after, PAGE).await?;
@@ -131,20 +134,19 @@ impl Runs {
                 if matches!(step.did, Did::Reply { .. }) && !taken.replied {
                     // The first reply, which is the one that counts, is among those before any step that has one.
                     taken.replied = true;
-                    if let Some(reply) = self.shelf.store.get(&keys::reply(tenant, old.id)).await? {
-                        taken.rest = taken.rest.put(keys::reply(tenant, new), reply.value);
+                    let reply = self.shelf.read::<Replied>(&keys::reply(tenant, old.id)).await?;
+                    if let Some((mut reply, _)) = reply {
+                        let key = keys::reply(tenant, new);
+                        taken.rest = self.shelf.put(taken.rest, of, key, &mut reply).await?;
                     }
                 }
-                let (key, number) = (keys::step(tenant, new, step.number), step.number);
-                let value = self.shelf.pack(&mut step).await?;
-                if numbers.len() >= CHUNK || bytes + value.len() > CHUNK_BYTES {
+                if taken.rest.changes() >= CHUNK || bytes >= CHUNK_BYTES {
                     self.shelf.store.commit(std::mem::take(&mut taken.rest)).await?;
-                    taken.early.append(&mut numbers);
-                    bytes = 0;
+                    (taken.early, bytes) = (true, 0);
                 }
-                bytes += value.len();
-                numbers.push(number);
-                taken.rest = taken.rest.absent(key.clone()).put(key, value);
+                bytes += step.bytes();
+                let key = keys::step(tenant, new, step.number);
+                taken.rest = self.shelf.put(taken.rest.absent(key.clone()), of, key, &mut step).await?;
                 taken.steps += 1;
             }
         }
@@ -155,12 +157,10 @@ impl Runs {
     /// Deletes what was committed of a replay that is not made after all. If
     /// that fails, steps stay that belong to no run.
     pub(super) async fn leave(&self, tenant: &TenantId, new: RunId, taken: &TakenOver) {
-        for numbers in taken.early.chunks(CHUNK) {
-            let delete = |commit: Commit, number: &u32| commit.delete(keys::step(tenant, new, *number));
-            if let Err(error) = self.shelf.store.commit(numbers.iter().fold(Commit::default(), delete)).await
-            {
-                tracing::warn!(tenant.id = %tenant, run.id = %new, "steps of no run stay in the store: {error}");
-            }
+        if taken.early
+            && let Err(error) = self.remove_rest(tenant, new).await
+        {
+            tracing::warn!(tenant.id = %tenant, run.id = %new, "steps of no run stay in the store: {error}");
         }
     }
 }

@@ -155,7 +155,7 @@ async fn on_two_threads_and_a_real_disk_nothing_is_lost_either() {
     let process = || {
         let store = Arc::new(SledStore::open(&dir.path().join("store")).unwrap());
         let blobs = Blobs::open(&dir.path().join("blobs")).unwrap();
-        Runs::new(store, blobs, Arc::new(World::new().clock), Arc::clone(&fake) as _, few(20))
+        Runs::new(store, blobs.clone(), blobs, Arc::new(World::new().clock), Arc::clone(&fake) as _, few(20))
     };
     let runs = process();
     let accepting: Vec<_> = (0..40).map(|_| runs.accept(vec![new_run(); 2], None)).collect();

@@ -3,6 +3,7 @@
 
 mod accepting;
 mod backlog;
+mod blobs;
 mod crashing;
 mod dead;
 mod effects;

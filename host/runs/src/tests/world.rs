@@ -157,6 +157,7 @@ pub(crate) fn answered(text: impl Into<String>) -> Finished<String> {
 pub(crate) struct World {
     pub(crate) inner: Arc<MemoryStore>,
     pub(crate) blobs: Blobs,
+    pub(crate) payloads: Blobs,
     pub(crate) clock: SimClock,
 }
 
@@ -165,6 +166,7 @@ impl World {
         Self {
             inner: Arc::new(MemoryStore::new()),
             blobs: Blobs::in_memory(),
+            payloads: Blobs::in_memory(),
             clock: SimClock::at(DateTime::from_timestamp_millis(1_800_000_000_000).unwrap()),
         }
     }
@@ -176,7 +178,8 @@ impl World {
         fake: &Arc<Fake>,
         settings: Settings,
     ) -> Arc<Runs> {
-        Runs::new(store, self.blobs.clone(), Arc::new(self.clock.clone()), Arc::clone(fake) as _, settings)
+        let (payloads, blobs) = (self.payloads.clone(), self.blobs.clone());
+        Runs::new(store, payloads, blobs, Arc::new(self.clock.clone()), Arc::clone(fake) as _, settings)
     }
 
     /// A process on the store that survives.

@@ -10,6 +10,7 @@
 mod bells;
 mod commits;
 mod concurrency;
+mod holds;
 mod pages;
 mod reopen;
 
@@ -33,6 +34,7 @@ pub async fn keeps_the_store_contract(store: Arc<dyn Store>) {
     bells::a_bell_rings_for_a_change_that_came_before_anybody_waited(&*store).await;
     concurrency::counters_that_many_increment_sum_up(&store).await;
     concurrency::one_of_many_creators_wins(&store).await;
+    holds::a_held_blob_is_let_go_once_the_commit_can_be_read(&store).await;
     concurrency::whoever_sees_one_key_of_a_commit_sees_the_others(&store).await;
 }
 

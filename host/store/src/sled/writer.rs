@@ -27,6 +27,7 @@ use super::log::{FULL, Log, OVERFULL};
 use super::mover::Generation;
 use super::recent::Change;
 use super::shared::{Broken, Shared};
+use crate::holds::Hold;
 use crate::port::{Commit, Require, StoreError, Version};
 
 /// The most commits that wait before `commit` itself waits: four full groups,
@@ -73,6 +74,8 @@ struct Group {
     seen: HashMap<Bytes, Seen>,
     changes: BTreeMap<Bytes, Change>,
     commits: u64,
+    /// Let go with the group: when its changes can be read.
+    holds: Vec<Hold>,
     /// Who is answered what, in the same order. One verdict is missing if
     /// deciding it broke the store.
     answers: Vec<oneshot::Sender<Result<Version, StoreError>>>,
@@ -162,6 +165,7 @@ impl Writer {
                 group.changes.insert(key, Change { version, value: None, below: seen.below });
             }
         }
+        group.holds.extend(commit.holds);
         group.commits += 1;
         Ok(Ok(version))
     }
