@@ -46,7 +46,9 @@ answer: { of: \"${ .n }\", doubled: \"${ $doubled }\" }
 
     let ill = run(&intake, json!({ "n": 10 })).await;
     let said = said(&ill);
-    for part in ["test.yaml:4: step `doubled`: ", "failed: conflict: test.yaml:5: step `fail`: 10 is too much"] {
+    for part in
+        ["test.yaml:4: step `doubled`: ", "failed: conflict: test.yaml:5: step `fail`: 10 is too much"]
+    {
         assert!(said.contains(part), "{part}: {said}");
     }
 }

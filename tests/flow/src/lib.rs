@@ -1,6 +1,7 @@
 //! Stories of the main job: a lead comes in, three outside systems get it.
 #![cfg(test)]
 
+mod approval;
 mod cli;
 mod composing;
 mod lead;
