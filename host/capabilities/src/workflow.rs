@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use host_model::effects::{Effects, Intent, Pending};
 use host_model::outcome::CallError;
+use host_model::retry::OwnTries;
 use wasmtime::component::Resource;
 
 use crate::bindings::connector::wharf::types::types;
@@ -66,7 +67,7 @@ impl calls::HostPending for Call {
 impl calls::Host for Call {
     async fn call(&mut self, role: String, endpoint: String, input: String) -> wasmtime::Result<Answer> {
         let size = role.len() + endpoint.len() + input.len();
-        self.perform(size, Intent::Call { role, endpoint, input }).await
+        self.perform(size, Intent::Call { role, endpoint, input, tries: None }).await
     }
 
     async fn start(
@@ -76,7 +77,20 @@ impl calls::Host for Call {
         input: String,
     ) -> wasmtime::Result<Resource<PendingCall>> {
         let size = role.len() + endpoint.len() + input.len();
-        let pending = self.begin(size, Intent::Call { role, endpoint, input }).await?;
+        let pending = self.begin(size, Intent::Call { role, endpoint, input, tries: None }).await?;
+        self.hold(pending)
+    }
+
+    async fn start_tried(
+        &mut self,
+        role: String,
+        endpoint: String,
+        input: String,
+        calls::Tries { times, first_ms, longest_ms }: calls::Tries,
+    ) -> wasmtime::Result<Resource<PendingCall>> {
+        let size = role.len() + endpoint.len() + input.len() + size_of::<calls::Tries>();
+        let tries = Some(OwnTries { times, first_ms, longest_ms });
+        let pending = self.begin(size, Intent::Call { role, endpoint, input, tries }).await?;
         self.hold(pending)
     }
 

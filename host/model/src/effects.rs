@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use crate::clock::Timestamp;
 use crate::outcome::CallError;
+use crate::retry::OwnTries;
 
 /// A future that can be kept and sent.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -32,6 +33,8 @@ pub enum Intent {
         endpoint: String,
         /// One JSON text.
         input: String,
+        /// How it is tried, if not as the workflow's set-up says.
+        tries: Option<OwnTries>,
     },
     /// A pause of so many milliseconds of the run's clock.
     Sleep {

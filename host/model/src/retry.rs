@@ -124,11 +124,49 @@ impl Retry {
     /// that those who failed together do not come back together. `chance` is
     /// the run's own. What the outside system asked for comes on top.
     pub fn pause(&self, failed: u32, chance: u64, asked_ms: Option<u64>) -> Duration {
-        let doubled = 1_u64.checked_shl(failed.saturating_sub(1)).unwrap_or(u64::MAX);
-        let most = self.first_ms.saturating_mul(doubled).min(self.longest_ms);
+        let most = doubled(self.first_ms, failed).min(self.longest_ms);
         let jitter = chance % most.saturating_add(1);
         Duration::from_millis(asked_ms.unwrap_or(0).saturating_add(jitter))
     }
+}
+
+/// How one call is tried, in place of what its workflow's set-up says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnTries {
+    /// How often in all.
+    pub times: u32,
+    /// The longest first pause, in milliseconds. It doubles with each try.
+    pub first_ms: u64,
+    /// No pause is longer, unless the outside system asks for it.
+    pub longest_ms: u64,
+}
+
+impl OwnTries {
+    /// The nearest that may be.
+    #[must_use]
+    pub fn within_bounds(self) -> Self {
+        Self {
+            times: self.times.clamp(1, MAX_TRIES),
+            first_ms: self.first_ms.min(MAX_PAUSE_MS),
+            longest_ms: self.longest_ms.min(MAX_PAUSE_MS),
+        }
+    }
+
+    /// The pause before the next try, after so many have failed: between half
+    /// of what was written and all of it, so that it is what its author
+    /// expects, and no shorter than what the outside system asked for.
+    pub fn pause(&self, failed: u32, chance: u64, asked_ms: Option<u64>) -> Duration {
+        let most = doubled(self.first_ms, failed).min(self.longest_ms);
+        let half = most / 2;
+        let pause = most - half + chance % half.saturating_add(1);
+        Duration::from_millis(pause.max(asked_ms.unwrap_or(0)))
+    }
+}
+
+/// A first pause, after so many tries have failed.
+fn doubled(first_ms: u64, failed: u32) -> u64 {
+    let times = 1_u64.checked_shl(failed.saturating_sub(1)).unwrap_or(u64::MAX);
+    first_ms.saturating_mul(times)
 }
 
 #[cfg(test)]
@@ -180,5 +218,20 @@ mod tests {
             assert!((7_000..=7_100).contains(&pause), "{pause}");
         }
         assert_eq!(retry.pause(1, 5, Some(u64::MAX)), Duration::from_millis(u64::MAX));
+    }
+
+    #[test]
+    fn pauses_of_ones_own_are_between_half_of_what_is_written_and_all_of_it() {
+        let tries = OwnTries { times: 9, first_ms: 100, longest_ms: 300 };
+        for (failed, least, most) in [(1, 50, 100), (2, 100, 200), (3, 150, 300), (u32::MAX, 150, 300)] {
+            let pauses = (0..1_000).map(|chance| tries.pause(failed, chance, None).as_millis());
+            let (low, high) = pauses.fold((u128::MAX, 0), |(l, m), p| (l.min(p), m.max(p)));
+            assert_eq!((low, high), (least, most), "after {failed}");
+        }
+        assert_eq!(tries.pause(1, 0, Some(7_000)).as_millis(), 7_000);
+        assert_eq!(OwnTries { first_ms: 0, ..tries }.pause(3, 7, None), Duration::ZERO);
+        let wild = OwnTries { times: 0, first_ms: u64::MAX, longest_ms: u64::MAX }.within_bounds();
+        assert_eq!(wild, OwnTries { times: 1, first_ms: MAX_PAUSE_MS, longest_ms: MAX_PAUSE_MS });
+        assert_eq!(OwnTries { times: 21, ..wild }.within_bounds().times, MAX_TRIES);
     }
 }

@@ -7,6 +7,7 @@ use host_model::clock::Timestamp;
 use host_model::digest::Digest;
 use host_model::name::{ConnectionName, EndpointName, EventName, MAX_NAME, TopicName, WorkflowName};
 use host_model::outcome::{CallError, Outcome};
+use host_model::retry::OwnTries;
 use serde::de::IgnoredAny;
 
 use crate::record::{Did, Payload, Wiring};
@@ -28,6 +29,8 @@ pub(crate) struct Callee {
     pub(crate) connection: ConnectionName,
     pub(crate) endpoint: EndpointName,
     pub(crate) input: String,
+    /// How it is tried, if not as the run's steps are.
+    pub(crate) tries: Option<OwnTries>,
 }
 
 /// What is done about it.
@@ -93,6 +96,7 @@ pub(crate) fn plan(wiring: &Wiring, role: &str, endpoint: &str, input: String) -
                 connection: wire.connection.clone(),
                 endpoint: endpoint.clone(),
                 input: input.clone(),
+                tries: None,
             }),
             Err(why) => Doing::Refuse(CallError::InvalidInput(why)),
         },

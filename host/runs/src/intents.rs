@@ -7,6 +7,7 @@ use host_model::clock::Timestamp;
 use host_model::effects::Intent;
 use host_model::name::{EventName, FieldName, MAX_NAME, TopicName, WorkflowName};
 use host_model::outcome::CallError;
+use host_model::retry::OwnTries;
 
 use crate::ask::{Asked, Doing, QUOTED, check_json, cut, digest_of, plan};
 use crate::record::{Did, Payload, Wiring};
@@ -18,7 +19,13 @@ const MAX_KEY_VALUE: usize = 128;
 /// a wait that a crash cut short does not start over.
 pub(crate) fn planned(wiring: &Wiring, now: Timestamp, intent: Intent) -> (Asked, Doing) {
     match intent {
-        Intent::Call { role, endpoint, input } => plan(wiring, &role, &endpoint, input),
+        Intent::Call { role, endpoint, input, tries } => {
+            let (asked, mut doing) = plan(wiring, &role, &endpoint, input);
+            if let Doing::Call(callee) = &mut doing {
+                callee.tries = tries.map(OwnTries::within_bounds);
+            }
+            (asked, doing)
+        }
         Intent::Sleep { ms } => {
             let digest = digest_of(&["sleep", &ms.to_string()]);
             (Asked { digest, did: Did::Sleep { ms } }, Doing::Sleep(later(now, ms)))

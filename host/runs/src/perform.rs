@@ -86,7 +86,7 @@ impl Core {
             None => self.out_of_time(),
             Some(finished) => {
                 let finished = finished?;
-                match self.next(&order, &finished) {
+                match self.next(&order, callee.tries, &finished) {
                     Next::Again(tried) => {
                         self.try_again(order, callee, tried);
                         return Ok(());

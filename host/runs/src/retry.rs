@@ -15,7 +15,7 @@ use std::time::Duration;
 use host_model::clock::Timestamp;
 use host_model::digest::Digest;
 use host_model::outcome::{CallError, Finished, Outcome, Usage};
-use host_model::retry::{MAX_PAUSE_MS, Retry};
+use host_model::retry::{MAX_PAUSE_MS, OwnTries, Retry};
 use host_model::run::{FailedStep, Try};
 use serde::{Deserialize, Serialize};
 
@@ -121,10 +121,12 @@ fn chance(seed: &[u8; 32], step: u32, failed: u32) -> u64 {
 }
 
 impl Core {
-    /// Decides about a call that ended by itself.
-    pub(crate) fn next(&self, order: &Order, finished: &Finished<String>) -> Next {
+    /// Decides about a call that ended by itself; `own` is how it is tried, if
+    /// not as the run's steps are.
+    pub(crate) fn next(&self, order: &Order, own: Option<OwnTries>, finished: &Finished<String>) -> Next {
         let Some(error) = passing(&finished.outcome) else { return Next::Done(None) };
-        let Retry { tries: most, per_run, longest_ms, .. } = self.retry;
+        let Retry { tries, per_run, longest_ms, .. } = self.retry;
+        let (most, rule) = own.map_or((tries, "`retry.tries`"), |own| (own.times, "what its step says"));
         if most <= 1 {
             return Next::Done(None);
         }
@@ -133,13 +135,17 @@ impl Core {
         let failed = earlier.as_ref().map_or(0, Tries::count).saturating_add(1);
         let gave_up = |why: String| Next::Done(Some(why));
         if failed >= most {
-            return gave_up(format!("it was tried {failed} times, which is `retry.tries`"));
+            return gave_up(format!("it was tried {failed} times, which is {rule}"));
         }
         if self.over.is_cancelled() {
             return gave_up("the workflow ended meanwhile".to_owned());
         }
         let asked_ms = if let CallError::RateLimited(ms) = &error { *ms } else { None };
-        let pause = self.retry.pause(failed, chance(&self.seed, number, failed), asked_ms);
+        let chance = chance(&self.seed, number, failed);
+        let pause = match own {
+            Some(own) => own.pause(failed, chance, asked_ms),
+            None => self.retry.pause(failed, chance, asked_ms),
+        };
         // What undoes a run is tried in memory, so not for long.
         let most_ms = match self.undoing {
             true => longest_ms.saturating_add(u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX)),

@@ -44,6 +44,7 @@ const COVERED: &[(&str, &str, &str)] = &[
     ("workflow/calls", "sleep-until", "a_pause_is_a_limit_on_a_call_and_a_sleep_lasts_until_its_instant"),
     ("workflow/calls", "start", "the_sixty_fifth_call_at_once_is_permanent_and_the_others_are_answered"),
     ("workflow/calls", "start-sleep", "a_pause_is_a_limit_on_a_call_and_a_sleep_lasts_until_its_instant"),
+    ("workflow/calls", "start-tried", "a_call_with_tries_of_its_own_is_tried_as_often_as_they_say"),
     (
         "workflow/calls",
         "start-workflow",

@@ -90,6 +90,21 @@ async fn each_case_of_a_call_error_is_its_own_answer_of_a_webhook() {
 }
 
 #[tokio::test]
+async fn a_call_with_tries_of_its_own_is_tried_as_often_as_they_say() {
+    let host = Host::start().await;
+    let acme = set_up(&host, &["errors", "workflow-tried"], &[Connection::probe("errors")]).await;
+    workflow(&acme, "workflow-tried", "errors", "errors").await;
+    for (case, times, further) in [("retry", 3, 2), ("retry", 1, 0), ("conflict", 3, 0)] {
+        let data = json!({ "input": case, "times": times });
+        let answer = run(&host, &acme, "workflow-tried", data).await.expect(200).json();
+        assert!(answer["result"].as_str().unwrap().starts_with("Err("), "{answer}");
+        let shown = acme.run(answer["run"].as_str().unwrap()).await;
+        let tries = shown["steps"][0]["tries"].as_array().map_or(0, Vec::len);
+        assert_eq!(tries, further, "{case}: {shown}");
+    }
+}
+
+#[tokio::test]
 async fn each_case_of_a_call_error_reaches_a_workflow_as_it_is() {
     let host = Host::start().await;
     let acme = set_up(&host, &["errors", "workflow-call"], &[Connection::probe("errors")]).await;

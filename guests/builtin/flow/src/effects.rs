@@ -3,6 +3,17 @@
 
 use wharf_sdk::Error;
 
+/// How a call is tried by the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tries {
+    /// In all.
+    pub(crate) times: u32,
+    /// The first pause; it doubles with each try.
+    pub(crate) first_ms: u64,
+    /// The longest pause.
+    pub(crate) longest_ms: u64,
+}
+
 /// The contract's `calls`, as far as steps need it.
 pub(crate) trait Effects {
     /// Something that was started and may still be going on.
@@ -12,8 +23,8 @@ pub(crate) trait Effects {
     fn definition(&self) -> String;
     /// Names the place that asks for what follows.
     fn mark(&self, place: &str);
-    /// Starts a call.
-    fn call(&self, connection: &str, endpoint: &str, input: &str) -> Self::Pending;
+    /// Starts a call; the host tries it as the workflow's set-up says, or as `tries` does.
+    fn call(&self, connection: &str, endpoint: &str, input: &str, tries: Option<Tries>) -> Self::Pending;
     /// Starts a pause; its answer is `null`.
     fn sleep(&self, ms: u64) -> Self::Pending;
     /// Expects an event; gives the address it is sent to.

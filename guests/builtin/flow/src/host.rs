@@ -3,7 +3,7 @@
 use wharf_sdk::Error;
 use wharf_sdk::bindings::workflow::wharf::workflow::calls;
 
-use crate::effects::Effects;
+use crate::effects::{Effects, Tries};
 
 /// The host of this run.
 pub(crate) struct Host;
@@ -19,8 +19,13 @@ impl Effects for Host {
         calls::mark(place);
     }
 
-    fn call(&self, connection: &str, endpoint: &str, input: &str) -> calls::Pending {
-        calls::start(connection, endpoint, input)
+    fn call(&self, connection: &str, endpoint: &str, input: &str, tries: Option<Tries>) -> calls::Pending {
+        match tries {
+            None => calls::start(connection, endpoint, input),
+            Some(Tries { times, first_ms, longest_ms }) => {
+                calls::start_tried(connection, endpoint, input, calls::Tries { times, first_ms, longest_ms })
+            }
+        }
     }
 
     fn sleep(&self, ms: u64) -> calls::Pending {

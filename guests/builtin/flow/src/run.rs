@@ -13,7 +13,7 @@ use wharf_sdk::workflow::Message;
 
 #[cfg(test)]
 pub(crate) use self::at_once::MOST_ITEMS;
-use crate::effects::Effects;
+use crate::effects::{Effects, Tries};
 use crate::failure::{End, Failure, label};
 use crate::tasks::Tasks;
 
@@ -31,7 +31,7 @@ pub(crate) fn interpret<E: Effects>(flow: &Flow, message: &Message, effects: E) 
     for (name, value) in &flow.given {
         values.set(name, rendered(value));
     }
-    let mut scope = Scope { values, finishing: false };
+    let mut scope = Scope { values, finishing: false, tries: None };
     let ended = run.tasks.run(run.block(&flow.steps, &mut scope));
     let answer = match ended {
         Ok(_) => match &flow.answer {
@@ -87,6 +87,8 @@ struct Scope {
     values: Values,
     /// Within `finally`, which is done also if the run is stopped.
     finishing: bool,
+    /// How the call that comes next is tried, if its `retry` says so.
+    tries: Option<Tries>,
 }
 
 impl Scope {

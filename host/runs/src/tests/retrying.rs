@@ -1,6 +1,6 @@
 //! Calls that fail and are tried again, and runs that are over their deadline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use host_model::clock::Clock as _;
 use host_model::effects::{Effects, Intent};
 use host_model::id::RunId;
 use host_model::outcome::{Bound, CallError, Exceeded, Finished, Outcome, Usage};
-use host_model::retry::Retry;
+use host_model::retry::{OwnTries, Retry};
 use host_model::run::{Effect, Run, RunStatus, Step, Wait};
 use host_store::Store as _;
 use host_store::faults::{Fault, FaultyStore};
@@ -170,6 +170,40 @@ async fn a_step_is_tried_so_often_and_then_the_workflow_hears_of_the_last_error(
         let step = failure.step.unwrap();
         assert_eq!((step.number, step.tries, step.kind.as_str()), (0, tries, "retry"));
         assert!(step.asked.contains("create"), "{step:?}");
+        nothing_left(&world, id).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_with_tries_of_its_own_is_tried_as_they_say_and_all_under_one_key() {
+    let flow = |_, effects: Arc<dyn Effects>| async move {
+        let tries = Some(OwnTries { times: 6, first_ms: 2_000, longest_ms: 4_000 });
+        let (role, endpoint, input) = ("crm".to_owned(), "create".to_owned(), "1".to_owned());
+        let pending = effects.start(Intent::Call { role, endpoint, input, tries }).await?;
+        effects.wait(pending).await
+    };
+    for (fails, tried) in [(99, 6), (4, 5)] {
+        let fake = failing(Fake::flow(flow), fails, busy());
+        let world = World::new();
+        let runs = world.process(&fake);
+        let id = accept(&runs, Retry { tries: 2, ..Retry::default() }, None).await;
+        let (run, steps) = at_its_end(&world, &runs, id).await;
+        let keys: BTreeSet<_> = fake.calls.lock().iter().map(|call| call.idempotency_key.clone()).collect();
+        assert_eq!((fake.calls.lock().len(), keys.len()), (tried, 1));
+        assert_eq!(run.status == RunStatus::Succeeded, fails < 6);
+        let pauses: Vec<_> =
+            steps[0].tries.windows(2).map(|two| (two[1].at - two[0].at).num_milliseconds()).collect();
+        let within = pauses.iter().zip([1_000..=2_100, 2_000..=4_100, 2_000..=4_100]);
+        assert!(
+            within.clone().count() > 2 && within.into_iter().all(|(ms, want)| want.contains(ms)),
+            "{pauses:?}"
+        );
+        if fails == 99 {
+            assert_eq!(
+                steps[0].gave_up.as_deref(),
+                Some("it was tried 6 times, which is what its step says")
+            );
+        }
         nothing_left(&world, id).await;
     }
 }

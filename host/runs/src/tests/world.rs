@@ -274,7 +274,7 @@ pub(crate) async fn start(
     input: impl Into<String>,
 ) -> Result<Pending, Stopped> {
     let (role, endpoint, input) = (role.to_owned(), endpoint.to_owned(), input.into());
-    effects.start(Intent::Call { role, endpoint, input }).await
+    effects.start(Intent::Call { role, endpoint, input, tries: None }).await
 }
 
 /// Calls and waits.

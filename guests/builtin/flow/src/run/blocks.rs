@@ -3,7 +3,7 @@
 use host_flow::{Kind, Step, Val, What};
 
 use super::{Run, Scope};
-use crate::effects::Effects;
+use crate::effects::{Effects, Tries};
 use crate::failure::End;
 
 impl<E: Effects> Run<'_, E> {
@@ -35,12 +35,21 @@ impl<E: Effects> Run<'_, E> {
         }
     }
 
+    /// One call is never tried more often than its `retry` says: by the host,
+    /// under one idempotency key, if it can, and otherwise only here. The calls
+    /// among several steps are each tried by the host as all are.
     pub(super) async fn retry(&self, step: &Step, scope: &mut Scope) -> Result<Val, End> {
         let What::Retry { steps, times, wait_ms, at_most_ms, on } = &step.what else { return Ok(Val::Null) };
         let mut wait = (*wait_ms).min(*at_most_ms);
+        let is_call = matches!(steps.as_slice(), [Step { what: What::Call { .. }, .. }]);
+        let by_host = is_call && *times <= MOST_BY_HOST && is_what_hosts_retry(on);
+        let tries =
+            Tries { times: if by_host { *times } else { 1 }, first_ms: wait, longest_ms: *at_most_ms };
+        let times = if by_host { 1 } else { *times };
         for tried in 1.. {
+            scope.tries = is_call.then_some(tries);
             match self.block(steps, scope).await {
-                Err(End::Failed(failure)) if tried < *times && worth(on, failure.kind) => {
+                Err(End::Failed(failure)) if tried < times && worth(on, failure.kind) => {
                     let pause = jittered(wait, self.tasks.effects.random());
                     // Earlier than the other side says would only be refused again.
                     let pause = pause.max(failure.retry_after_ms.unwrap_or(0));
@@ -52,6 +61,15 @@ impl<E: Effects> Run<'_, E> {
         }
         Ok(Val::Null)
     }
+}
+
+/// The most tries of a call that the host makes; the contract's bound.
+const MOST_BY_HOST: u32 = 20;
+
+/// What the host tries again, and nothing else.
+fn is_what_hosts_retry(on: &[Kind]) -> bool {
+    let tried = [Kind::RateLimited, Kind::Retry];
+    on.is_empty() || on.iter().all(|kind| tried.contains(kind)) && tried.iter().all(|kind| on.contains(kind))
 }
 
 /// Whether an error may be gone the next time.

@@ -16,10 +16,11 @@ impl<E: Effects> Run<'_, E> {
         undo: Option<&Call>,
         scope: &mut Scope,
     ) -> Result<Val, End> {
+        let tries = scope.tries.take();
         let input = self.json(step, &call.input, scope)?;
         let output = self
             .pending(step, Slots::Any, scope.finishing, |effects| {
-                effects.call(&call.connection, &call.endpoint, &input)
+                effects.call(&call.connection, &call.endpoint, &input, tries)
             })
             .await?;
         if let Some(undo) = undo {

@@ -102,9 +102,41 @@ fn what_fails_in_finally_is_told_if_nothing_else_failed() {
 }
 
 #[test]
-fn retry_tries_again_with_growing_pauses() {
+fn one_call_is_tried_by_the_host_as_often_as_its_retry_says() {
     let no = || Err(Error::Retry("later".into()));
-    let steps = "- id: r\n  retry:\n  - call: a.b\n  times: 4\n  wait: 1s\n  at-most: 3s\nanswer: ${ $r }\n";
+    let steps = "- id: r\n  retry:\n  - call: a.b\n  times: 4\n  wait: 1s\n  at-most: 3s\n- call: a.c\nanswer: ${ $r }\n";
+    let host = answering(vec![]);
+    assert_eq!(run(steps, json!(null), &host).unwrap(), json!(1));
+    assert_eq!(host.effects(), ["a.b null x4 1000..3000", "a.c null"], "and only this one call");
+    let host = answering(vec![no()]);
+    assert_eq!(run(steps, json!(null), &host).unwrap_err().to_string(), "lead.yaml:6: step `a.b`: later");
+    assert_eq!(host.effects().len(), 1, "the host did try it four times");
+
+    let steps = "- retry:\n  - call: a.b\n  on: [retry, rate-limited]\n  at-most: 500ms\n";
+    let host = answering(vec![]);
+    run(steps, json!(null), &host).unwrap();
+    assert_eq!(host.effects(), ["a.b null x3 500..500"]);
+}
+
+#[test]
+fn what_the_host_would_try_otherwise_it_tries_once_each_time() {
+    let no = || Err(Error::Retry("later".into()));
+    for on in [
+        "  on: [retry]\n  times: 3\n",
+        "  on: [retry, rate-limited, conflict]\n  times: 3\n",
+        "  times: 21\n",
+    ] {
+        let host = answering(vec![no()]);
+        run(&format!("- retry:\n  - call: a.b\n{on}"), json!(null), &host).unwrap();
+        let once = "a.b null x1 1000..60000";
+        assert_eq!(host.effects(), [once, "sleep 501", once], "{on}");
+    }
+}
+
+#[test]
+fn several_steps_are_tried_again_with_growing_pauses() {
+    let no = || Err(Error::Retry("later".into()));
+    let steps = "- id: r\n  retry:\n  - map: 0\n  - call: a.b\n  times: 4\n  wait: 1s\n  at-most: 3s\nanswer: ${ $r }\n";
     let host = answering(vec![no(), no(), no()]);
     assert_eq!(run(steps, json!(null), &host).unwrap(), json!(1));
     // The played randomness is 1, 2, 3: half of the pause, and that.
@@ -112,22 +144,24 @@ fn retry_tries_again_with_growing_pauses() {
     assert_eq!(host.effects(), want);
 
     let host = answering(vec![no(), no(), no(), no()]);
-    assert_eq!(run(steps, json!(null), &host).unwrap_err().to_string(), "lead.yaml:6: step `a.b`: later");
+    assert_eq!(run(steps, json!(null), &host).unwrap_err().to_string(), "lead.yaml:7: step `a.b`: later");
 }
 
 #[test]
 fn retry_tries_only_what_may_pass() {
-    let host = answering(vec![Err(Error::Conflict("there".into()))]);
-    assert!(run("- retry:\n  - call: a.b\n", json!(null), &host).is_err());
+    let there = || Err(Error::Conflict("there".into()));
+    let host = answering(vec![there()]);
+    assert!(run("- retry:\n  - map: 0\n  - call: a.b\n", json!(null), &host).is_err());
     assert_eq!(host.effects(), ["a.b null"]);
-    let host = answering(vec![Err(Error::Conflict("there".into()))]);
-    assert!(run("- retry:\n  - call: a.b\n  on: [conflict]\n", json!(null), &host).is_ok());
+    assert!(
+        run("- retry:\n  - call: a.b\n  on: [conflict]\n", json!(null), &answering(vec![there()])).is_ok()
+    );
 }
 
 #[test]
 fn a_rate_limits_time_is_waited_for() {
     let host = answering(vec![Err(Error::RateLimited(Some(Duration::from_secs(90))))]);
-    assert!(run("- retry:\n  - call: a.b\n  at-most: 1s\n", json!(null), &host).is_ok());
+    assert!(run("- retry:\n  - map: 0\n  - call: a.b\n  at-most: 1s\n", json!(null), &host).is_ok());
     assert_eq!(host.effects(), ["a.b null", "sleep 90000", "a.b null"]);
 }
 

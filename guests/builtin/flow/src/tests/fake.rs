@@ -7,7 +7,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 use wharf_sdk::Error;
 
-use crate::effects::Effects;
+use crate::effects::{Effects, Tries};
 use crate::tasks::MOST_PENDING;
 
 type Script = Box<dyn FnMut(&str, &Value) -> Result<Value, Error>>;
@@ -166,10 +166,15 @@ impl Effects for Fake {
         self.0.borrow_mut().log.push(format!("mark {place}"));
     }
 
-    fn call(&self, connection: &str, endpoint: &str, input: &str) -> usize {
+    fn call(&self, connection: &str, endpoint: &str, input: &str, tries: Option<Tries>) -> usize {
         let what = format!("{connection}.{endpoint}");
         let value = serde_json::from_str(input).unwrap();
-        let line = format!("{what} {input}");
+        let line = match tries {
+            None => format!("{what} {input}"),
+            Some(Tries { times, first_ms, longest_ms }) => {
+                format!("{what} {input} x{times} {first_ms}..{longest_ms}")
+            }
+        };
         self.0.borrow_mut().start(line, |inner| (inner.script)(&what, &value).map(|it| it.to_string()))
     }
 
