@@ -1,6 +1,7 @@
 //! What a tenant sets up: as written (`…Spec`, from YAML or JSON, unknown keys
 //! are errors) and as used (resolved once against the package's manifest).
 
+pub mod verify;
 mod workflow;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::name::{
 use crate::retention::RetentionSpec;
 use crate::suggest::nearest;
 
+pub use self::verify::Verify;
 pub use self::workflow::{
     BadWorkflow, Checked, Deduplicate, MAX_EXPRESSION, MAX_SOURCE, MAX_WINDOW_S, ReadElsewhere, Source,
     Trigger, Use, Workflow, WorkflowSpec,
@@ -87,6 +89,9 @@ pub struct ConnectionSpec {
     /// Bounds of each call, lower than the tenant's.
     #[serde(default)]
     pub bounds: BoundsSpec,
+    /// How requests to its hooks are verified. They are refused if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verify>,
 }
 
 /// What to do with a local time that the clock skips in spring.
@@ -238,6 +243,8 @@ pub struct Connection {
     pub grants: Grants,
     /// What each of its calls may use.
     pub bounds: Bounds,
+    /// How requests to its hooks are verified. Without it they are refused.
+    pub verify: Option<Verify>,
 }
 
 /// Why a resource does not fit its package.
@@ -281,6 +288,9 @@ pub enum ResolveError {
         /// What it takes.
         want: &'static str,
     },
+    /// Webhooks cannot be verified like that.
+    #[error(transparent)]
+    Verify(#[from] verify::BadVerify),
 }
 
 fn hint(near: &Option<String>) -> String {
@@ -303,6 +313,7 @@ impl Connection {
             credentials: BTreeMap::new(),
             grants: GrantsSpec::default(),
             bounds: BoundsSpec::default(),
+            verify: None,
         };
         Self::resolve(tenant, spec, package, ceiling)
     }
@@ -320,6 +331,7 @@ impl Connection {
         }
         known("config", spec.config.keys(), &manifest.config, &package)?;
         known("credentials", spec.credentials.keys(), &manifest.credentials, &package)?;
+        spec.verify.as_ref().map_or(Ok(()), Verify::check)?;
 
         let mut config = spec.config;
         for (name, field) in &manifest.config {
@@ -356,7 +368,27 @@ impl Connection {
         }
         let grants = Grants::new(origins(&manifest.grants.http), manifest.grants.kv, &spec.grants);
         let bounds = ceiling.lowered_by(&manifest.bounds).lowered_by(&spec.bounds);
-        Ok(Self { tenant, name: spec.name, package, config, credentials, grants, bounds })
+        let verify = spec.verify;
+        Ok(Self { tenant, name: spec.name, package, config, credentials, grants, bounds, verify })
+    }
+
+    /// Whether it takes requests from outside: it has hooks.
+    pub fn has_hooks(&self) -> bool {
+        let manifest = &self.package.manifest;
+        manifest.world == World::HttpProxy
+            || manifest.endpoints.values().any(|endpoint| endpoint.direction == Direction::Inbound)
+    }
+
+    /// What whoever looks at it should know: that its hooks are open, or closed.
+    pub fn warnings(&self) -> Vec<String> {
+        match &self.verify {
+            Some(Verify::None) => vec![open_hooks(&self.name)],
+            None if self.has_hooks() => vec![format!(
+                "connection `{}`: its hooks are closed, for nothing says how requests to them are verified: write `verify:` with a scheme, or `verify: none` to take what anybody sends",
+                self.name
+            )],
+            _ => Vec::new(),
+        }
     }
 
     /// The inbound endpoint that a webhook's path names.
@@ -368,6 +400,11 @@ impl Connection {
     pub fn field(&self, name: &str) -> Option<String> {
         self.config.get(name).map(plain_text)
     }
+}
+
+/// What is said of `verify: none`, wherever a connection is looked at.
+pub fn open_hooks(connection: &ConnectionName) -> String {
+    format!("connection `{connection}`: `verify: none` takes what anybody sends to its hooks, forged or not")
 }
 
 fn known<'a, V>(

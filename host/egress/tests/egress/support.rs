@@ -259,6 +259,7 @@ pub(crate) fn granted(origins: &[&str]) -> Connection {
         credentials: Vec::new(),
         grants: Grants::new(origins, false, &grants),
         bounds: Bounds::default(),
+        verify: None,
     }
 }
 
