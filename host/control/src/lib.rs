@@ -26,7 +26,7 @@ use std::sync::Arc;
 use registry::Registry;
 
 pub use api::router;
-pub use catalog::{Action, Catalog, Ceilings, Done, LoadError, Outlet, Reader};
+pub use catalog::{Action, Catalog, Ceilings, Done, LoadError, Outlet, Reader, open_hooks};
 pub use tokens::{Scope, Token, TokenError, TokenText, Tokens};
 
 use crate::ports::{Calls, Events, Repair, Runs, Secrets, StepTests, Topics};

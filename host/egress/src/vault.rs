@@ -150,6 +150,15 @@ impl Vault {
         Ok(Some(SecretString::from(text)))
     }
 
+    /// A secret's value, for whoever verifies webhooks: nothing else may see one.
+    pub async fn reveal_for_verification(
+        &self,
+        tenant: &TenantId,
+        name: &SecretName,
+    ) -> Result<Option<SecretString>, VaultError> {
+        self.reveal_for_injection(tenant, name).await
+    }
+
     async fn data_key(&self, tenant: &TenantId) -> Result<Option<SealingKey>, VaultError> {
         let Some(wrapped) = self.store.get(&data_key_key(tenant)).await? else { return Ok(None) };
         let opened = self.master.0.unwrap_key(&context("data-key", tenant, ""), &wrapped.value);

@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::FutureExt;
+use host_model::resource::verify::IpRange;
 use http::{Method, Request};
 use tower_service::Service;
 
@@ -29,13 +30,20 @@ pub trait Stages: Send + Sync + 'static {
 pub struct Front<S> {
     stages: Arc<S>,
     limits: Limits,
+    proxies: Vec<IpRange>,
     rest: Router,
 }
 
 impl<S: Stages> Front<S> {
     /// A front before these stages and this router.
     pub fn new(stages: Arc<S>, limits: Limits, rest: Router) -> Self {
-        Self { stages, limits, rest: rest.fallback(no_route) }
+        Self { stages, limits, proxies: Vec::new(), rest: rest.fallback(no_route) }
+    }
+
+    /// Behind proxies at these addresses, whose word on who sent a request counts.
+    #[must_use]
+    pub fn behind(self, proxies: Vec<IpRange>) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Answers one request; the time limits of its connection ring `alarm`.
@@ -54,7 +62,7 @@ impl<S: Stages> Front<S> {
     }
 
     async fn stage(&self, request: Request<Body>, alarm: &Alarm) -> Response {
-        let inbound = match Inbound::new(request, &self.limits, alarm.clone()) {
+        let inbound = match Inbound::new(request, &self.limits, &self.proxies, alarm.clone()) {
             Ok(inbound) => inbound,
             Err(refusal) => return refusal.into_response(),
         };

@@ -1,16 +1,19 @@
 //! A request, checked for form and bounded, before anybody knows whose it is.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
+use host_model::resource::verify::IpRange;
 use http::{HeaderMap, Method, Request, Uri, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use crate::address::{Address, is_decodable};
 use crate::alarm::Alarm;
+use crate::peer::{Socket, sender};
 use crate::{Limits, Prefer, Refusal, headers};
 
 /// The most bytes of an `Idempotency-Key`: it becomes part of a storage key.
@@ -35,6 +38,8 @@ pub struct Inbound {
     pub prefer: Prefer,
     /// The caller's `Idempotency-Key`, 1 to 255 visible ASCII characters.
     pub idempotency_key: Option<String>,
+    /// Who sent it, as far as the host and the proxies that it trusts can tell.
+    pub peer: Option<IpAddr>,
     /// The caller's token, for `/run`. Hooks need none and get none.
     pub token: Option<Bearer>,
     body_bytes: usize,
@@ -60,7 +65,12 @@ impl fmt::Debug for Bearer {
 
 impl Inbound {
     /// Checks everything that can be told without reading the body.
-    pub(crate) fn new(request: Request<Body>, limits: &Limits, alarm: Alarm) -> Result<Self, Refusal> {
+    pub(crate) fn new(
+        request: Request<Body>,
+        limits: &Limits,
+        proxies: &[IpRange],
+        alarm: Alarm,
+    ) -> Result<Self, Refusal> {
         let (head, body) = request.into_parts();
         let uri_bytes = head.uri.path().len() + head.uri.query().map_or(0, |query| query.len() + 1);
         if uri_bytes > limits.uri_bytes {
@@ -77,7 +87,9 @@ impl Inbound {
             Some(Address::Hook { .. } | Address::Event { .. }) => None,
             None => return Err(Refusal::NoRoute),
         };
+        let socket = head.extensions.get::<Socket>();
         Ok(Self {
+            peer: socket.and_then(|socket| sender(socket.0, &head.headers, proxies)),
             prefer: Prefer::of(&head.headers, limits.longest_wait),
             idempotency_key: idempotency_key(&head.headers)?,
             token,
@@ -110,6 +122,13 @@ impl Inbound {
         }
         let read = self.alarm.within(self.body_time, read(body, self.body_bytes)).await;
         read.unwrap_or(Err(Refusal::BodyTooSlow { limit: self.body_time }))
+    }
+
+    /// As [`Inbound::buffer`], and leaves the body there to be read again.
+    pub async fn hold(&mut self) -> Result<Bytes, Refusal> {
+        let body = self.buffer().await?;
+        self.body = Body::from(body.clone());
+        Ok(body)
     }
 
     /// Takes the headers, without the caller's credentials and without those

@@ -20,6 +20,7 @@ mod front;
 mod headers;
 mod inbound;
 mod limits;
+mod peer;
 mod prefer;
 mod refusal;
 mod reply;

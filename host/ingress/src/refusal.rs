@@ -31,6 +31,24 @@ pub enum Refusal {
     /// There is no token, or not a valid one.
     #[error("the token is missing or not valid")]
     Unauthorized,
+    /// The request does not come from whom the connection takes requests from.
+    #[error("the request is not verified")]
+    Unverified {
+        /// Which kind of proof is wanted, for `WWW-Authenticate`.
+        challenge: &'static str,
+    },
+    /// The connection does not say how requests to it are verified.
+    #[error("connection `{connection}` does not say how requests to its hooks are verified")]
+    HooksClosed {
+        /// Which connection.
+        connection: ConnectionName,
+    },
+    /// The connection says how, and lacks what that takes.
+    #[error("requests to connection `{connection}` cannot be verified for now")]
+    Unverifiable {
+        /// Which connection.
+        connection: ConnectionName,
+    },
     /// Path and query are too long.
     #[error("path and query have more than {limit} bytes")]
     UriTooLong {
@@ -161,6 +179,24 @@ impl Refusal {
                 Told::new(S::UNAUTHORIZED, "unauthorized", "send a valid token: `Authorization: Bearer …`")
                     .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
             }
+            // Which part failed is the operator's to read; a forger would try the next.
+            Self::Unverified { challenge } => Told::new(
+                S::UNAUTHORIZED,
+                "unverified",
+                "the request is not verified: sign it as this connection expects, once, with a current secret and the time of now",
+            )
+            .with(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)),
+            Self::HooksClosed { .. } => Told::new(
+                S::FORBIDDEN,
+                "hooks-closed",
+                format!("{self}: give it a `verify:` with the sender's scheme, or `verify: none` to take what anybody sends"),
+            ),
+            Self::Unverifiable { .. } => Told::new(
+                S::SERVICE_UNAVAILABLE,
+                "unverifiable",
+                format!("{self}: the host's log says what it lacks; send again later"),
+            )
+            .after(DEFAULT_RETRY_AFTER),
             Self::UriTooLong { .. } => Told::new(S::URI_TOO_LONG, "uri-too-long", self.to_string()),
             Self::HeadersTooLarge { .. } => {
                 Told::new(S::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", self.to_string())

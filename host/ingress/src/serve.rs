@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::alarm::Alarm;
 use crate::front::{Front, Stages};
+use crate::peer::Socket;
 use crate::stall::Stalling;
 use crate::unread::Watched;
 
@@ -144,8 +145,12 @@ async fn connection<S: Stages>(stream: TcpStream, front: Arc<Front<S>>, settings
     }
     let alarm = Alarm::default();
     let timer = alarm.clone();
+    let socket = stream.peer_addr().ok().map(|peer| Socket(peer.ip()));
     // Boxed, so that the connection can be taken apart at its end.
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(socket) = socket {
+            request.extensions_mut().insert(socket);
+        }
         let (request, unread) = Watched::request(request);
         let (front, alarm) = (Arc::clone(&front), alarm.clone());
         Box::pin(async move { Ok::<_, Infallible>(unread.close_after(front.answer(request, &alarm).await)) })

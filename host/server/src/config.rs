@@ -10,6 +10,7 @@ use host_admission::Limits;
 use host_capabilities::KvQuota;
 use host_egress::{Opening, Policy};
 use host_model::bounds::{Bounds, BoundsSpec};
+use host_model::resource::verify::IpRange;
 use host_model::suggest::explain_unknown;
 use host_sandbox::EngineSettings;
 use serde::Deserialize;
@@ -42,6 +43,9 @@ struct ServerFile {
     body_bytes: usize,
     /// Connections at once; each may hold 64 KiB.
     connections: NonZeroUsize,
+    /// Proxies in front of this host, `10.0.0.0/8`: whom they name last in
+    /// `X-Forwarded-For` is who sent a request. None: whoever connects did.
+    trusted_proxies: Vec<String>,
 }
 
 impl Default for ServerFile {
@@ -52,6 +56,7 @@ impl Default for ServerFile {
             grace_ms: 30_000,
             body_bytes: 1 << 20,
             connections: host_ingress::Settings::default().connections,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -147,6 +152,8 @@ pub struct Config {
     pub ingress: host_ingress::Limits,
     /// What all connections together may take.
     pub http: host_ingress::Settings,
+    /// Whose word on who sent a request counts.
+    pub trusted_proxies: Vec<IpRange>,
     /// What the operator set about runs.
     pub runs: host_runs::Settings,
     /// Places per tenant.
@@ -193,6 +200,8 @@ fn parse(text: &str, name: &str) -> anyhow::Result<ConfigFile> {
 impl ConfigFile {
     fn resolve(self, data: PathBuf, listen: Option<SocketAddr>, compiler: PathBuf) -> anyhow::Result<Config> {
         let open: Result<Vec<Opening>, _> = self.egress.open.iter().map(|text| text.parse()).collect();
+        let proxies: Result<Vec<IpRange>, _> =
+            self.server.trusted_proxies.iter().map(|text| text.parse()).collect();
         let grace = Duration::from_millis(self.server.grace_ms);
         let artefacts = self.sandbox.artefact_cache.unwrap_or_else(|| data.join("artefacts"));
         Ok(Config {
@@ -207,6 +216,7 @@ impl ConfigFile {
                 grace,
                 ..Default::default()
             },
+            trusted_proxies: proxies.context("[server] trusted-proxies")?,
             runs: host_runs::Settings { max_in_memory: self.runs.max_in_memory, ..Default::default() },
             admission: Limits {
                 calls_per_tenant: self.admission.calls_per_tenant,

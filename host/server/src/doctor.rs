@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use host_model::resource::open_hooks;
 use host_sandbox::{Allocation, EngineSettings};
 use host_store::{SledStore, Store};
 
@@ -40,6 +41,9 @@ pub async fn examine(data: &Path, backup: Option<&Path>, restore: Option<&Path>)
         entries += page.len();
     }
     println!("store: {entries} entries, all readable");
+    for (tenant, connection) in host_control::open_hooks(&store).await? {
+        println!("warning: tenant `{tenant}`: {}", open_hooks(&connection));
+    }
     if let Some(to) = backup {
         let file = File::create_new(to).with_context(|| format!("cannot make `{}`", to.display()))?;
         let mut out = BufWriter::new(file);

@@ -23,6 +23,7 @@ mod server;
 mod stages;
 mod step_tests;
 mod triggers;
+mod verification;
 
 pub use args::{Args, Command};
 pub use clock::SystemClock;

@@ -39,6 +39,7 @@ use crate::ports;
 use crate::repair::RunsRepair;
 use crate::stages::Stages;
 use crate::step_tests::StepTested;
+use crate::verification::{Logged, Verification};
 
 /// The store's folder below the data folder.
 pub(crate) const STORE: &str = "store";
@@ -144,10 +145,12 @@ impl Server {
             events: Arc::new(ports::RunsView(Arc::clone(&runs))),
             repair: Arc::new(RunsRepair(Arc::clone(&runs))),
             step_tests: Arc::new(StepTested(Arc::clone(&runs))),
-            secrets: Arc::new(ports::Secrets(vault)),
+            secrets: Arc::new(ports::Secrets(Arc::clone(&vault))),
         };
+        let verification = Verification { vault, clock: Arc::clone(&clock), logged: Logged::default() };
         let stages = Arc::new(Stages {
             routes,
+            verification,
             admission: Arc::clone(&admission),
             sandbox: Arc::clone(&sandbox),
             guests: Arc::clone(&guests),
@@ -160,7 +163,7 @@ impl Server {
             .merge(host_control::router(control))
             .merge(crate::health::router(health))
             .route("/", get(async || axum::response::Redirect::temporary("/api/v1/openapi.json")));
-        let front = host_ingress::Front::new(stages, config.ingress, router);
+        let front = host_ingress::Front::new(stages, config.ingress, router).behind(config.trusted_proxies);
 
         let stop_serving = CancellationToken::new();
         let serving = host_ingress::serve(listener, front, config.http, stop_serving.clone());

@@ -18,11 +18,13 @@ use host_model::run::StartedBy;
 use host_routing::{Routed, Routes, Target};
 use host_runs::{AcceptError, Accepted, DeliverError, Idempotency, NewRun, Runs};
 use host_sandbox::Sandbox;
+use host_webhooks::Verified;
 use http::{HeaderValue, Uri, header};
 
 use crate::border::Border;
 use crate::guests::SandboxedGuests;
 use crate::triggers::TriggerError;
+use crate::verification::Verification;
 
 /// How long `/run` waits for the result if the caller does not say.
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
@@ -32,6 +34,7 @@ const MANUAL: &str = "manual";
 /// Everything that a request passes through.
 pub(crate) struct Stages {
     pub(crate) routes: Arc<Routes>,
+    pub(crate) verification: Verification,
     pub(crate) admission: Arc<Admission>,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) guests: Arc<SandboxedGuests>,
@@ -68,17 +71,22 @@ impl Stages {
     /// A webhook: the connector turns it into messages, and each becomes runs,
     /// durable before the caller hears of them.
     async fn hook(&self, routed: Routed, mut inbound: Inbound) -> Result<Reply, Refusal> {
-        let (connection, endpoint) = match &routed.target {
-            Target::Endpoint { connection, endpoint, .. } => (Arc::clone(connection), endpoint),
-            Target::Proxy { connection, path } => {
-                let (connection, path) = (Arc::clone(connection), path.clone());
+        let connection = match &routed.target {
+            Target::Endpoint { connection, .. } | Target::Proxy { connection, .. } => Arc::clone(connection),
+            Target::Workflow(_) => return Err(Refusal::NoRoute),
+        };
+        let verified = self.verification.verify(&connection, &mut inbound).await?;
+        let endpoint = match &routed.target {
+            Target::Endpoint { endpoint, .. } => endpoint,
+            Target::Proxy { path, .. } => {
+                let path = path.clone();
                 return self.proxy(routed, connection, &path, inbound).await;
             }
             Target::Workflow(_) => return Err(Refusal::NoRoute),
         };
         let prefer = inbound.prefer;
         let body = inbound.buffer().await?; // before a place is taken: a slow caller holds none
-        let idempotency = hook_key(&inbound, &connection, endpoint, &body);
+        let idempotency = hook_key(&inbound, &verified, &connection, endpoint, &body);
         if let Some(accepted) = self.earlier(idempotency.as_ref()).await? {
             return self.told(&routed.tenant, accepted.runs, prefer, None).await;
         }
@@ -243,19 +251,23 @@ impl Stages {
     }
 }
 
+/// An event is started once. Its id counts for more than a key that whoever
+/// replays the request may add; senders change the body of an event that they
+/// send again, so there the id is all.
 fn hook_key(
     inbound: &Inbound,
+    verified: &Verified,
     connection: &Connection,
     endpoint: &EndpointName,
     body: &[u8],
 ) -> Option<Idempotency> {
-    let key = inbound.idempotency_key.clone()?;
-    Some(Idempotency {
-        tenant: connection.tenant.clone(),
-        scope: format!("hooks/{}/{endpoint}", connection.name),
-        key,
-        input: Digest::of(body),
-    })
+    let (kind, key, input) = match (&verified.event, &inbound.idempotency_key) {
+        (Some(event), _) => ("events", event.to_string(), Digest::of(b"")),
+        (None, Some(key)) => ("hooks", key.clone(), Digest::of(body)),
+        (None, None) => return None,
+    };
+    let scope = format!("{kind}/{}/{endpoint}", connection.name);
+    Some(Idempotency { tenant: connection.tenant.clone(), scope, key, input })
 }
 
 /// The caller's body, its errors told in the sandbox's words.

@@ -64,7 +64,7 @@ pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
         let file = folder.path().join("variant.wasm");
         std::fs::write(&file, &variant)?;
         host.publish(&file).await.expect(201);
-        documents.push(Connection::new(&format!("c{number}"), &format!("{name}@0.1.0")).yaml());
+        documents.push(Connection::new(&format!("c{number}"), &format!("{name}@0.1.0")).open_hooks().yaml());
     }
     for part in documents.chunks(100) {
         acme.apply(&part.join("---\n")).await;

@@ -11,7 +11,7 @@ async fn all_ways() -> LeadIntake {
     for package in ["desk-form", "desk-crm"] {
         intake.host.publish(probe(package)).await.expect(201);
     }
-    let desks = ["desk-form", "desk-crm"].map(|it| Connection::new(it, &format!("probe/{it}@0.1.0")).yaml());
+    let desks = ["desk-form", "desk-crm"].map(|it| Connection::probe(it).yaml());
     intake.acme().apply(&desks.join("---\n")).await;
     for from in ["website", "desk-form"] {
         for to in ["crm", "desk-crm"] {

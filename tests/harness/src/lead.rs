@@ -45,7 +45,7 @@ impl LeadIntake {
         tenant.secret("chat-password", &credentials.chat_password).await;
         let url = |address| format!("http://{address}");
         let documents = [
-            Connection::new("website", "example/web-form@0.1.0").yaml(),
+            Connection::new("website", "example/web-form@0.1.0").open_hooks().yaml(),
             Connection::new("crm", "example/crm@0.1.0")
                 .config("base-url", url(at.crm))
                 .credential("api-key", "crm-key")

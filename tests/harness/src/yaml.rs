@@ -11,6 +11,7 @@ pub struct Connection {
     http: Vec<String>,
     kv: bool,
     bounds: Vec<(String, u64)>,
+    verify: Option<String>,
 }
 
 impl Connection {
@@ -24,12 +25,27 @@ impl Connection {
             http: Vec::new(),
             kv: false,
             bounds: Vec::new(),
+            verify: None,
         }
     }
 
-    /// A connection of the probe of this name.
+    /// A connection of the probe of this name. Its hooks are open: what most
+    /// tests are about begins behind them.
     pub fn probe(name: &str) -> Self {
-        Self::new(name, &format!("probe/{name}@0.1.0"))
+        Self::new(name, &format!("probe/{name}@0.1.0")).open_hooks()
+    }
+
+    /// Takes what anybody sends to its hooks.
+    #[must_use]
+    pub fn open_hooks(self) -> Self {
+        self.verify("none")
+    }
+
+    /// How requests to its hooks are verified, as YAML: `{ github: { secrets: [key] } }`.
+    #[must_use]
+    pub fn verify(mut self, how: &str) -> Self {
+        self.verify = Some(how.to_owned());
+        self
     }
 
     /// Sets a config field.
@@ -70,6 +86,9 @@ impl Connection {
     /// The document.
     pub fn yaml(&self) -> String {
         let mut yaml = format!("kind: connection\nname: {}\npackage: {}\n", self.name, self.package);
+        if let Some(how) = &self.verify {
+            writeln!(yaml, "verify: {how}").unwrap();
+        }
         let mut section = |title: &str, lines: Vec<String>| {
             if !lines.is_empty() {
                 writeln!(yaml, "{title}:").unwrap();

@@ -9,7 +9,7 @@ use crate::scene::Scene;
 #[tokio::test]
 async fn a_typo_in_yaml_names_file_line_key_and_nearest() {
     let scene = Scene::with(&[]).await;
-    let right = Connection::probe("echo").yaml();
+    let right = Connection::new("echo", "probe/echo@0.1.0").yaml();
     for (typo, want) in [
         (right.replace("package:", "pakage:"), "test.yaml line 3: unknown key `pakage`"),
         (right.replace("kind: connection", "kind: conection"), "test.yaml line 1: unknown value `conection`"),

@@ -43,13 +43,17 @@ pub(super) async fn get(session: &mut Session<'_>, kind: Kind, name: &str) -> Re
     let body = session.api.get(&path).value().await?;
     // As YAML it can be edited and applied again; what is wrong with it is not part of it.
     let mut written = body.clone();
-    let error = written.as_object_mut().and_then(|fields| fields.remove("error"));
+    let mut told = |field: &str| written.as_object_mut().and_then(|fields| fields.remove(field));
+    let (error, warnings) = (told("error"), told("warnings"));
     let yaml = match written.pointer("/source/text").and_then(Value::as_str) {
         Some(text) => text.trim_start_matches('\n').to_owned(), // as somebody wrote it, comments and all
         None => serde_saphyr::to_string(&written).map_err(std::io::Error::other)?,
     };
     if let (Some(error), false) = (error.as_ref().and_then(Value::as_str), session.json) {
         session.terminal.warn(&format!("it cannot be used: {error}"))?;
+    }
+    for warning in texts(warnings.as_ref()).filter(|_| !session.json) {
+        session.terminal.warn(warning)?;
     }
     session.show(&body, || yaml.trim_end().to_owned())
 }
@@ -78,6 +82,11 @@ async fn path(session: &Session<'_>, kind: Kind, name: &str) -> Result<String, C
     Ok(format!("{}/{name}", folder(session, kind).await?))
 }
 
+/// A list of texts.
+fn texts(list: Option<&Value>) -> impl Iterator<Item = &str> {
+    list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
 fn listed(kind: Kind, items: &[Value]) -> String {
     if items.is_empty() {
         return format!("no {} yet", kind.plural());
@@ -89,8 +98,15 @@ fn listed(kind: Kind, items: &[Value]) -> String {
     };
     let [first, second, third] = kind.columns();
     // A column only if there is something in it.
-    let error = if items.iter().any(|item| item.get("error").is_some()) { "error" } else { "" };
-    let columns = [first, second, third, error];
-    let rows: Vec<_> = items.iter().map(|item| columns.map(|name| cell(item, name))).collect();
+    let if_any =
+        |name: &'static str| if items.iter().any(|item| item.get(name).is_some()) { name } else { "" };
+    let columns = [first, second, third, if_any("error"), if_any("warnings")];
+    let row = |item: &Value| {
+        columns.map(|name| match name {
+            "warnings" => texts(item.get(name)).collect::<Vec<_>>().join("; "),
+            name => cell(item, name),
+        })
+    };
+    let rows: Vec<_> = items.iter().map(row).collect();
     table(columns, &rows)
 }

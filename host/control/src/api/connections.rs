@@ -26,7 +26,8 @@ pub(super) async fn list_connections(
     resources::list::<ConnectionSpec>(&tenant, &page)
 }
 
-/// A connection as it was written; with `error` if it cannot be used.
+/// A connection as it was written; with `error` if it cannot be used, and with
+/// `warnings` if its hooks are open or closed to everybody.
 #[utoipa::path(get, path = "/tenants/{tenant}/connections/{name}", tag = "connections",
     params(("tenant" = String, Path), ("name" = String, Path)), security(("token" = ["tenant"])),
     responses((status = 200, body = Object)))]

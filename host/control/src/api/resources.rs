@@ -6,7 +6,8 @@ use std::ops::Bound::{Excluded, Unbounded};
 use axum::Json;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use host_model::resource::{Resource, Source, WorkflowSpec};
+use host_model::name::ConnectionName;
+use host_model::resource::{ConnectionSpec, Resource, Source, WorkflowSpec};
 use http::header::LINK;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -109,7 +110,9 @@ pub(super) async fn without_kind<T: serde::de::DeserializeOwned>(
         }
         _ => {}
     }
-    fields.remove("error"); // what GET adds to one that cannot be used
+    // What GET adds to one that cannot be used, or not without care.
+    fields.remove("error");
+    fields.remove("warnings");
     if kind == WorkflowSpec::KIND && (fields.contains_key("steps") || fields.contains_key("source")) {
         fields = written(fields)?;
     }
@@ -177,7 +180,8 @@ pub(super) fn put_answer(done: Vec<Done>) -> Response {
     (status, Json(done.into_iter().next())).into_response()
 }
 
-/// A resource as it was written, with its kind, and with what is wrong with it if anything is.
+/// A resource as it was written, with its kind, and with what is wrong with it
+/// or to be careful about, if anything is.
 fn show<T: Tenanted>(tenant: &InTenant, name: &str, kept: &Kept<T>) -> Value {
     let mut shown = json!({ "kind": T::KIND, "name": name });
     let spec = kept.as_ref().ok().and_then(|spec| serde_json::to_value(spec).ok());
@@ -187,6 +191,12 @@ fn show<T: Tenanted>(tenant: &InTenant, name: &str, kept: &Kept<T>) -> Value {
     let error = tenant.tenant.resolved.errors.get(&(T::KIND, name.to_owned()));
     if let (Value::Object(shown), Some(error)) = (&mut shown, error) {
         shown.insert("error".to_owned(), Value::String(error.clone()));
+    }
+    let connections = &tenant.tenant.resolved.connections;
+    let connection: Option<ConnectionName> = name.parse().ok().filter(|_| T::KIND == ConnectionSpec::KIND);
+    let warnings = connection.and_then(|name| connections.get(&name)).map(|it| it.warnings());
+    if let (Value::Object(shown), Some(warnings @ [_, ..])) = (&mut shown, warnings.as_deref()) {
+        shown.insert("warnings".to_owned(), json!(warnings));
     }
     shown
 }

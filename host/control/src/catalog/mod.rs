@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use host_model::name::{PackageRef, TenantId};
-use host_model::resource::{Connection, SchemaSpec, TenantSpec};
+use host_model::resource::{Connection, Resource, SchemaSpec, TenantSpec};
 use host_routing::Snapshot;
 use host_schedules::Schedule;
 use host_store::{Commit, Require, Store, StoreError, Version};
@@ -36,6 +36,7 @@ pub use self::reading::Reader;
 pub use self::resolve::Ceilings;
 pub(crate) use self::resolve::nearest_outbound;
 use self::resolve::{Packages, Resolved, packages_of, resolve};
+pub use self::stored::open_hooks;
 pub(crate) use self::stored::{Kept, Tenanted, Written};
 use self::stored::{generation, generation_key};
 
@@ -139,7 +140,7 @@ impl Catalog {
         match self.edit_checked(&edits, dry_run || !objections.is_empty()).await {
             Ok(mut done) if objections.is_empty() => {
                 for (place, done) in done.iter_mut().enumerate() {
-                    done.warnings = warnings.remove(&place).unwrap_or_default();
+                    done.warnings.extend(warnings.remove(&place).unwrap_or_default());
                 }
                 Ok(done)
             }
@@ -217,6 +218,7 @@ impl Catalog {
             tenants.insert(id, Arc::new(Tenant { written, resolved }));
         }
         if plan.objections.is_empty() {
+            warn_of_hooks(&mut plan, edits, &tenants);
             Ok((plan, tenants))
         } else {
             Err(EditError::Objections(plan.objections))
@@ -317,11 +319,31 @@ fn next(mut commit: Commit, generation: Version) -> Commit {
     commit.put(key, "")
 }
 
+/// Says which of the edits leave hooks open, or closed. Each has its place in
+/// what is done, for nothing was objected to.
+fn warn_of_hooks(plan: &mut Plan, edits: &[Edit], tenants: &Tenants) {
+    for (edit, done) in edits.iter().zip(&mut plan.done) {
+        if let Edit::Put(Some(tenant), resource) = edit
+            && let Resource::Connection(spec) = &**resource
+            && let Some(connection) =
+                tenants.get(tenant).and_then(|it| it.resolved.connections.get(&spec.name))
+        {
+            done.warnings.extend(connection.warnings());
+        }
+    }
+}
+
 fn warn_of_new(tenant: &TenantId, resolved: &Resolved, before: Option<&Resolved>) {
     for ((kind, name), error) in &resolved.errors {
         let known = before.and_then(|before| before.errors.get(&(*kind, name.clone())));
         if known != Some(error) {
             tracing::warn!(tenant.id = %tenant, kind, name, error, "left out {kind} `{name}`, which no longer fits");
+        }
+    }
+    for (name, connection) in &resolved.connections {
+        if before.and_then(|before| before.connections.get(name)) != Some(connection) {
+            let warnings = connection.warnings();
+            warnings.iter().for_each(|warning| tracing::warn!(tenant.id = %tenant, "{warning}"));
         }
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use host_model::name::{ConnectionName, ScheduleName, SchemaRef, TenantId, WorkflowName};
-use host_model::resource::{ConnectionSpec, Resource, ScheduleSpec, SchemaSpec, TenantSpec, WorkflowSpec};
+use host_model::resource::{
+    ConnectionSpec, Resource, ScheduleSpec, SchemaSpec, TenantSpec, Verify, WorkflowSpec,
+};
 use host_store::port::MAX_PAGE;
 use host_store::{Entry, Store, StoreError, Version, key};
 use serde::Serialize;
@@ -118,6 +120,18 @@ pub(crate) async fn read(store: &Arc<dyn Store>) -> Result<Stored, StoreError> {
         }
     }
     Err(StoreError::Conflict)
+}
+
+/// The connections whose hooks take what anybody sends, with whose they are:
+/// for whoever looks at a store without a host.
+pub async fn open_hooks(store: &Arc<dyn Store>) -> Result<Vec<(TenantId, ConnectionName)>, StoreError> {
+    let tenants = read(store).await?.tenants;
+    let open = tenants.into_iter().flat_map(|(tenant, written)| {
+        let connections = written.connections.into_values().flatten();
+        let open = connections.filter(|spec| spec.verify == Some(Verify::None));
+        open.map(|spec| (tenant.clone(), spec.name)).collect::<Vec<_>>()
+    });
+    Ok(open.collect())
 }
 
 async fn read_tenant(store: &Arc<dyn Store>, spec: TenantSpec) -> Result<Written, StoreError> {
