@@ -19,8 +19,7 @@ async fn hello(host: &Host, connection: Connection) -> Tenant<'_> {
 }
 
 fn plain() -> Connection {
-    Connection::new("hello", "example/http-hello@0.1.0")
-        .open_hooks()
+    Connection::new("hello", "example/http-hello@0.1.0").open_hooks()
 }
 
 /// Reads until `text` has come, or the stream ends.

@@ -10,15 +10,15 @@ use tokio::process::Command;
 
 /// How a command ended.
 #[derive(Debug)]
-struct Told {
+pub(crate) struct Told {
     exit: i32,
-    out: String,
-    err: String,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Told {
     #[track_caller]
-    fn exit(self, exit: i32) -> Self {
+    pub(crate) fn exit(self, exit: i32) -> Self {
         assert_eq!(self.exit, exit, "{self:?}");
         self
     }
@@ -31,18 +31,18 @@ impl Told {
 }
 
 /// A user at a terminal.
-struct User {
+pub(crate) struct User {
     server: String,
     token: String,
     home: std::path::PathBuf,
 }
 
 impl User {
-    fn of(host: &Host, token: &str) -> Self {
+    pub(crate) fn of(host: &Host, token: &str) -> Self {
         Self { server: host.url(""), token: token.to_owned(), home: host.folder().to_owned() }
     }
 
-    async fn types(&self, args: &[&str]) -> Told {
+    pub(crate) async fn types(&self, args: &[&str]) -> Told {
         self.pipes(args, "").await
     }
 
@@ -68,7 +68,7 @@ impl User {
     }
 
     /// Writes a file where the user is.
-    fn writes(&self, name: &str, text: &str) {
+    pub(crate) fn writes(&self, name: &str, text: &str) {
         std::fs::write(self.home.join(name), text).unwrap();
     }
 }

@@ -13,3 +13,4 @@ mod step_test;
 mod steps;
 mod stopping;
 mod triggers;
+mod webhooks;

@@ -21,6 +21,7 @@ const ONLY: &[(&str, &[&str])] = &[
 const CANNOT_KNOW: &[(&str, &[&str])] = &[
     ("host-model", &["tokio", "wasmtime", "axum", "hyper", "sled"]),
     ("host-routing", &["tokio", "wasmtime", "axum", "hyper", "sled"]),
+    ("host-webhooks", &["tokio", "wasmtime", "axum", "hyper", "sled", "host-store", "host-egress"]),
     ("host-admission", &["wasmtime", "axum", "hyper", "sled"]),
     ("host-ingress", &["wasmtime", "sled"]),
     ("host-egress", &["wasmtime", "axum"]),
