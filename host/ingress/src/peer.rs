@@ -41,7 +41,9 @@ mod tests {
 
     fn of(socket: &str, forwarded: &[&str]) -> Option<String> {
         let mut headers = HeaderMap::new();
-        forwarded.iter().for_each(|value| drop(headers.append("x-forwarded-for", value.parse().unwrap())));
+        for value in forwarded {
+            headers.append("x-forwarded-for", value.parse().unwrap());
+        }
         let proxies = ["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()];
         sender(socket.parse().unwrap(), &headers, &proxies).map(|address| address.to_string())
     }

@@ -70,7 +70,10 @@ async fn a_body_over_the_limit_is_413_and_names_the_limit_whether_it_says_its_le
 async fn a_body_without_an_end_is_cut_off_and_costs_nobody_else() {
     let scene = scene().await;
     scene.host.publish(example("http-hello")).await.expect(201);
-    scene.mallory().apply("kind: connection\nname: hello\npackage: example/http-hello@0.1.0\nverify: none\n").await;
+    scene
+        .mallory()
+        .apply("kind: connection\nname: hello\npackage: example/http-hello@0.1.0\nverify: none\n")
+        .await;
     let (address, token) =
         (scene.host.address(), format!("authorization: Bearer {}\r\n", scene.mallory().token));
 
