@@ -11,8 +11,10 @@ use host_model::id::{RunId, TokenId};
 use host_model::name::{
     ConnectionName, EndpointName, EventName, SecretName, TenantId, TopicName, WorkflowName,
 };
+use host_model::outcome::CallError;
 use host_model::run::RunStatus;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// What every command takes.
 #[derive(Args, Clone)]
@@ -338,12 +340,30 @@ pub struct Test {
     /// What is answered: crm.create-lead, event:approved, workflow:report or topic:leads; may be repeated
     #[arg(long, value_name = "NAME=JSON|@FILE", value_parser = pair, conflicts_with = "live")]
     pub answer: Vec<(String, String)>,
+    /// An error that comes before the answer: a kind (retry, not-found, …) and a text, of
+    /// rate-limited milliseconds; may be repeated, and the last stays where there is no answer
+    #[arg(long, value_name = "NAME=KIND[:TEXT]", value_parser = failure, conflicts_with = "live")]
+    pub error: Vec<(String, CallError)>,
     /// Use the recorded answers of this run where none is given
     #[arg(long, value_name = "RUN", conflicts_with = "live")]
     pub run: Option<RunId>,
     /// Against the real connections
     #[arg(long)]
     pub live: bool,
+}
+
+fn failure(text: &str) -> Result<(String, CallError), String> {
+    let (name, error) = text.split_once('=').ok_or("write NAME=KIND or NAME=KIND:TEXT")?;
+    let (kind, text) = error.split_once(':').unwrap_or((error, ""));
+    let detail = match (kind, text) {
+        ("rate-limited", "") => Value::Null,
+        ("rate-limited", ms) => {
+            ms.parse::<u64>().map_err(|_| format!("`{ms}` is no number of milliseconds"))?.into()
+        }
+        (_, text) => text.into(),
+    };
+    let error = serde_json::from_value(json!({ "error": kind, "detail": detail }));
+    Ok((name.to_owned(), error.map_err(|error| error.to_string())?))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -64,6 +64,15 @@ async fn all_of_a_workflow_is_tested_on_what_it_is() {
 }
 
 #[tokio::test]
+async fn errors_are_made_up_by_kind() {
+    let world = with_steps().await;
+    let errors = json!({ "crm.create-lead": [{ "error": "retry", "detail": "busy" }, { "error": "rate-limited", "detail": 7 },
+                                             { "error": "rate-limited", "detail": null }] });
+    test(&world, "keep", json!({ "errors": errors })).await.ok();
+    assert_eq!(asked_for(&world)["errors"], errors);
+}
+
+#[tokio::test]
 async fn what_does_not_go_together_is_refused_and_nothing_is_run() {
     let world = with_steps().await;
     let refused =
@@ -73,6 +82,9 @@ async fn what_does_not_go_together_is_refused_and_nothing_is_run() {
     assert!(refused("keep", json!({ "given": { "a": 1 } })).await.contains("`step`"));
     assert!(refused("intake", json!({ "step": "a" })).await.contains("is code"));
     assert!(refused("keep", json!({ "live": true, "answers": { "a.b": 1 } })).await.contains("`live`"));
+    assert!(refused("keep", json!({ "live": true, "errors": { "a.b": [] } })).await.contains("`live`"));
+    let nonsense = json!({ "errors": { "a.b": [{ "error": "sometimes", "detail": "" }] } });
+    assert!(refused("keep", nonsense).await.contains("rate-limited"), "it names the kinds that there are");
     assert!(refused("keep", json!({ "stepp": "a" })).await.contains("step"));
     test(&world, "no-such", json!({})).await.refused(404, "not-found");
     assert!(!world.calls.asked.lock().unwrap().iter().any(|asked| asked.starts_with("test ")));

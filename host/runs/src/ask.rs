@@ -53,8 +53,8 @@ pub(crate) enum Doing {
     OnCancel,
     /// Nothing: this is the answer.
     Refuse(CallError),
-    /// Nothing: a test tells this instead.
-    Told(Outcome<String>),
+    /// Nothing: a test tells this instead, after tries that ended so.
+    Told(Outcome<String>, Vec<CallError>),
     /// Nothing, and the guest cannot be told: the run fails.
     Fail(String),
 }
@@ -68,7 +68,7 @@ impl Doing {
             | Self::SetKey { .. }
             | Self::OnCancel
             | Self::Refuse(_)
-            | Self::Told(_)
+            | Self::Told(..)
             | Self::Fail(_) => true,
             Self::Call(_) | Self::Sleep(_) | Self::Event { .. } | Self::Child { .. } => false,
         }

@@ -5,7 +5,8 @@
 //! Invariants
 //! - A run is put on it in the commit of its end, and taken off it in the
 //!   commit that replays or dismisses it.
-//! - A dry run is never on it: it was to show something, not to do it.
+//! - A dry run or a step test is never on it: it was to show something, not to
+//!   do it.
 
 use std::sync::Arc;
 
@@ -87,7 +88,7 @@ impl Letters {
 pub(crate) fn listed(record: &Record, commit: Commit) -> Commit {
     let dry = record.replay_of.as_ref().is_some_and(|replay| replay.dry);
     match record.status {
-        RunStatus::Failed | RunStatus::Diverged if !dry => {
+        RunStatus::Failed | RunStatus::Diverged if !dry && record.test.is_none() => {
             commit.put(keys::dead(&record.tenant, record.id), Vec::new())
         }
         _ => commit,

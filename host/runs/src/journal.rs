@@ -205,7 +205,7 @@ impl Core {
     /// it recorded. Gives the step's number, by which its answer is waited for.
     async fn once(self: &Arc<Self>, asked: Asked, doing: Doing) -> Result<u32, Stopped> {
         let doing = match &self.script {
-            Some(script) => script.lock().played(&asked, self.mark.lock().as_deref(), doing),
+            Some(script) => script.lock().played(&asked, self.mark.lock().as_deref(), doing, &self.retry),
             None => doing,
         };
         let ask = {
@@ -261,7 +261,10 @@ impl Core {
             }
             Doing::Fail(why) => return self.stop(Halt::Failed(why)),
             Doing::Refuse(error) => (Outcome::Declined(error), Also::default()),
-            Doing::Told(outcome) => (outcome, Also::default()),
+            Doing::Told(outcome, tries) => {
+                self.told(&order, &tries);
+                (outcome, Also::default())
+            }
             Doing::SetKey { name, value } => match self.tail.lock().set_key(&name, &value) {
                 Ok(()) => (null(), Also { key: Some((name, value)), ..Also::default() }),
                 Err(error) => (Outcome::Declined(error), Also::default()),

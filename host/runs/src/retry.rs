@@ -193,6 +193,29 @@ impl Core {
         self.wait_to(Waiting { order, what: What::Retry(due), callee: Some(callee) });
     }
 
+    /// The tries of a call that a test told, with no pause between.
+    pub(crate) fn told(&self, order: &Order, errors: &[CallError]) {
+        let Some(error) = errors.last().cloned() else { return };
+        let at = self.clock.now();
+        let one = |error: &CallError| Try {
+            at,
+            kind: error.kind().to_owned(),
+            why: cut(&error.to_string(), MAX_WHY),
+            usage: Usage::default(),
+        };
+        let tries = Tries {
+            step: order.number,
+            asked: order.asked.digest,
+            said: Said(&order.asked.did).to_string(),
+            place: order.place.clone(),
+            started_at: order.started_at,
+            due: at,
+            error,
+            tries: errors.iter().map(one).collect(),
+        };
+        self.tried.lock().insert(order.number, tries);
+    }
+
     /// What is asked again and again by a step that is not done.
     pub(crate) fn tried_so_far(&self, number: u32) -> String {
         self.tried.lock().get(&number).map(|tries| tries.said.clone()).unwrap_or_default()

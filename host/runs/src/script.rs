@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use host_model::digest::Digest;
-use host_model::outcome::Outcome;
+use host_model::outcome::{CallError, Outcome};
+use host_model::retry::Retry;
 use serde::{Deserialize, Serialize};
 
 use crate::ask::{Asked, Doing};
@@ -16,10 +17,24 @@ use crate::record::Did;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Script {
-    /// By hand: as often as it is asked.
+    /// Errors by hand, as the other side says them: each once, in this order,
+    /// before any answer; the last one again and again where there is none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) failing: BTreeMap<String, Failing>,
+    /// Answers by hand: as often as it is asked.
     pub(crate) given: BTreeMap<String, Outcome<String>>,
     /// Of a run: each once, in the order in which that run asked.
     pub(crate) recorded: Vec<Line>,
+}
+
+/// What fails.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Failing {
+    pub(crate) errors: Vec<CallError>,
+    /// How many were told to this attempt.
+    #[serde(skip)]
+    pub(crate) told: usize,
 }
 
 /// A recorded answer.
@@ -51,21 +66,43 @@ pub(crate) fn name_of(did: &Did) -> Option<String> {
 }
 
 impl Script {
-    /// What is done instead, with no outside effect. Time passes at once.
-    pub(crate) fn played(&mut self, asked: &Asked, place: Option<&str>, doing: Doing) -> Doing {
+    /// What is done instead, with no outside effect. Time passes at once. What
+    /// may pass of the errors by hand is tried again, as `retry` or the call says.
+    pub(crate) fn played(
+        &mut self,
+        asked: &Asked,
+        place: Option<&str>,
+        doing: Doing,
+        retry: &Retry,
+    ) -> Doing {
+        let most = match &doing {
+            Doing::Call(callee) => callee.tries.map_or(retry.tries, |own| own.times),
+            _ => 1,
+        };
         match doing {
             // What cannot be done at all is told as in any run.
-            doing @ (Doing::Refuse(_) | Doing::Fail(_) | Doing::Told(_)) => return doing,
+            doing @ (Doing::Refuse(_) | Doing::Fail(_) | Doing::Told(..)) => return doing,
             Doing::OnCancel => return doing,
             // Nobody who looks for a customer finds a test; whoever waits for one waits for its end.
             Doing::Sleep(_) | Doing::SetKey { .. } | Doing::Reply { .. } => {
-                return Doing::Told(Outcome::Answered("null".to_owned()));
+                return Doing::Told(Outcome::Answered("null".to_owned()), Vec::new());
             }
             Doing::Call(_) | Doing::Event { .. } | Doing::Child { .. } | Doing::Publish { .. } => {}
         }
         let Some(name) = name_of(&asked.did) else { return doing };
+        let mut tries = Vec::new();
+        let again =
+            |error: &CallError, tries: &[CallError]| error.may_pass() && tries.len() + 1 < most as usize;
+        let mut failing = self.failing.get_mut(&name);
+        while let Some(error) = failing.as_mut().and_then(|failing| failing.next()) {
+            if !again(&error, &tries) {
+                return Doing::Told(Outcome::Declined(error), tries);
+            }
+            tries.push(error);
+        }
+        let last = failing.and_then(|failing| failing.errors.last().cloned());
         if let Some(outcome) = self.given.get(&name) {
-            return Doing::Told(outcome.clone());
+            return Doing::Told(outcome.clone(), tries);
         }
         let lines = self.recorded.iter_mut().filter(|line| line.name == name && !line.told);
         // The same question in the same place first, then any of that name.
@@ -73,19 +110,34 @@ impl Script {
         match lines.min_by_key(fit) {
             Some(line) => {
                 line.told = true;
-                Doing::Told(line.outcome.clone())
+                Doing::Told(line.outcome.clone(), tries)
             }
-            None => Doing::Fail(format!(
-                "the test stopped: it has no answer for `{name}`, and nothing goes out in a test; give one, or test against the real connection (live)"
-            )),
+            None => match last {
+                Some(error) => {
+                    while again(&error, &tries) {
+                        tries.push(error.clone());
+                    }
+                    Doing::Told(Outcome::Declined(error), tries)
+                }
+                None => Doing::Fail(format!(
+                    "the test stopped: it has no answer for `{name}`, and nothing goes out in a test; give one, or test against the real connection (live)"
+                )),
+            },
         }
+    }
+}
+
+impl Failing {
+    /// The next that was not told.
+    fn next(&mut self) -> Option<CallError> {
+        let error = self.errors.get(self.told)?.clone();
+        self.told += 1;
+        Some(error)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use host_model::outcome::CallError;
-
     use super::*;
     use crate::ask::plan;
     use crate::record::{Payload, Wire};
@@ -117,9 +169,10 @@ mod tests {
         };
         let wiring = std::iter::once(("crm".parse().unwrap(), wire)).collect();
         let (_, call) = plan(&wiring, "crm", endpoint, input.to_owned());
-        match script.played(&ask(endpoint, input), Some(place), call) {
-            Doing::Told(Outcome::Answered(text)) => text,
-            Doing::Told(Outcome::Declined(error)) => error.to_string(),
+        let retry = Retry { tries: 3, ..Retry::default() };
+        match script.played(&ask(endpoint, input), Some(place), call, &retry) {
+            Doing::Told(Outcome::Answered(text), tries) => text + &"!".repeat(tries.len()),
+            Doing::Told(Outcome::Declined(error), tries) => error.to_string() + &"!".repeat(tries.len()),
             Doing::Fail(why) => why,
             _ => panic!("it would go out"),
         }
@@ -136,10 +189,28 @@ mod tests {
     }
 
     #[test]
+    fn errors_come_first_each_once_and_the_last_stays_where_there_is_no_answer() {
+        let errors = |kind: fn(String) -> CallError| vec![kind("one".to_owned()), kind("two".to_owned())];
+        let failing = [("find", errors(CallError::Conflict)), ("drop", errors(CallError::Retry))];
+        let failing = failing.map(|(name, errors)| (format!("crm.{name}"), Failing { errors, told: 0 }));
+        let mut script =
+            Script { failing: failing.into(), recorded: vec![line("1", "a")], ..Script::default() };
+        let found: Vec<_> = (0..4).map(|_| told(&mut script, "find", "1", "a")).collect();
+        let want = ["conflict: one", "conflict: two", "a 1", "conflict: two"];
+        assert_eq!(found, want, "the recorded answer counts once");
+        // What may pass is tried three times in all before the workflow hears of it.
+        let dropped: Vec<_> = (0..2).map(|_| told(&mut script, "drop", "1", "a")).collect();
+        assert_eq!(dropped, ["temporary failure: two!!", "temporary failure: two!!"]);
+        script.recorded.push(Line { name: "crm.drop".to_owned(), ..line("1", "a") });
+        script.failing.get_mut("crm.drop").unwrap().told = 0;
+        assert_eq!(told(&mut script, "drop", "1", "a"), "a 1!!");
+    }
+
+    #[test]
     fn what_is_given_by_hand_is_told_as_often_as_it_is_asked_and_before_what_is_recorded() {
         let failure = Outcome::Declined(CallError::Permanent("no".to_owned()));
         let given = BTreeMap::from([("crm.find".to_owned(), failure)]);
-        let mut script = Script { given, recorded: vec![line("1", "a")] };
+        let mut script = Script { given, recorded: vec![line("1", "a")], ..Script::default() };
         assert_eq!(told(&mut script, "find", "1", "a"), told(&mut script, "find", "2", "b"));
         assert!(told(&mut script, "drop", "1", "a").contains("no answer for `crm.drop`"));
     }

@@ -1,6 +1,7 @@
-//! Testing a part of a workflow: a run like any other, accepted durably and
-//! listed, but marked as a test, and played with answers that are given or
-//! recorded instead of the outside; or, if asked for, against the real thing.
+//! Testing a part of a workflow: a run like any other, accepted durably, but
+//! marked as a test, and played with answers that are given or recorded instead
+//! of the outside; or, if asked for, against the real thing. It is found by its
+//! id alone: no list of runs has it, nor that of dead letters.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,14 +9,14 @@ use std::sync::Arc;
 use host_model::id::RunId;
 use host_model::message::{BadDraft, Draft};
 use host_model::name::TenantId;
-use host_model::outcome::Outcome;
+use host_model::outcome::{CallError, Outcome};
 use host_model::resource::Workflow;
 use host_model::run::{StartedBy, Tested};
 use host_store::{Commit, StoreError};
 
 use crate::accept::NewRun;
 use crate::repair::undoes;
-use crate::script::{Line, Script, name_of};
+use crate::script::{Failing, Line, Script, name_of};
 use crate::shelf::as_json;
 use crate::{Runs, random};
 
@@ -37,6 +38,10 @@ pub struct StepTest {
     /// Answers by name (`crm.create-lead`, `event:approved`, `workflow:report`,
     /// `topic:leads`), each one JSON text.
     pub answers: BTreeMap<String, String>,
+    /// Errors by the same names, as the other side says them: each once, in
+    /// this order, before any answer; the last one again and again where there
+    /// is no answer. What may pass is tried again as in any run, at once.
+    pub errors: BTreeMap<String, Vec<CallError>>,
     /// A run whose recorded answers are used where none is given.
     pub of: Option<RunId>,
 }
@@ -74,9 +79,10 @@ impl Runs {
     }
 
     async fn make_test(self: &Arc<Self>, test: StepTest) -> Result<RunId, StepTestError> {
-        let StepTest { workflow, input, tested, answers, of } = test;
+        let StepTest { workflow, input, tested, answers, errors, of } = test;
         let tenant = workflow.tenant.clone();
         let mut script = Script {
+            failing: errors.into_iter().map(|(name, errors)| (name, Failing { errors, told: 0 })).collect(),
             given: answers.into_iter().map(|(name, text)| (name, Outcome::Answered(text))).collect(),
             recorded: Vec::new(),
         };

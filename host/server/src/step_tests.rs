@@ -16,9 +16,9 @@ pub(crate) struct StepTested(pub(crate) Arc<Runs>);
 impl ports::StepTests for StepTested {
     fn test(&self, test: ports::StepTest) -> BoxFuture<'_, Result<RunId, PortError>> {
         Box::pin(async move {
-            let ports::StepTest { workflow, tested, input, answers, of } = test;
+            let ports::StepTest { workflow, tested, input, answers, errors, of } = test;
             let tenant = workflow.tenant.clone();
-            let test = StepTest { workflow, input, tested, answers, of };
+            let test = StepTest { workflow, input, tested, answers, errors, of };
             let run = self.0.test(test).await.map_err(not_made)?;
             self.0.wait(&tenant, run, WAIT).await.map_err(|error| PortError::Internal(error.to_string()))?;
             Ok(run)

@@ -64,6 +64,50 @@ async fn a_call_without_an_answer_ends_the_test_and_is_named() {
 }
 
 #[tokio::test]
+async fn made_up_errors_show_what_retry_and_catch_do() {
+    let intake = LeadIntake::start().await;
+    let steps = "\
+kind: workflow
+name: made
+steps:
+  - id: lead
+    try:
+      - retry:
+          - call: crm.create-lead
+            with: ${ . }
+        times: 2
+    on: conflict
+    catch:
+      - map: { id: known }
+answer: ${ $lead }
+";
+    intake.acme().apply(steps).await;
+    let asked = async |errors: Value| {
+        let asked = json!({ "input": { "name": "Grace" }, "answers": { "crm.create-lead": { "id": "4711" } },
+                            "errors": { "crm.create-lead": errors } });
+        test(&intake, asked).await
+    };
+    let answer = |shown: &Value| {
+        assert_eq!(shown["run"]["status"], "succeeded", "{shown}");
+        shown["run"]["outcome"]["value"].as_str().unwrap().to_owned()
+    };
+    let busy = json!({ "error": "retry", "detail": "busy" });
+    let retried = asked(json!([busy])).await;
+    assert!(answer(&retried).contains("4711"), "{retried}");
+    assert_eq!(retried["steps"][0]["tries"][0]["kind"], "retry", "{retried}");
+    let caught = asked(json!([busy, { "error": "conflict", "detail": "known already" }])).await;
+    assert!(answer(&caught).contains("known"), "{caught}");
+    let failed = asked(json!([busy, busy])).await;
+    assert_eq!(failed["run"]["status"], "failed", "{failed}");
+    assert!(failed["run"]["outcome"].to_string().contains("busy"), "{failed}");
+    untouched(&intake);
+    let letters = intake.acme().api(Method::GET, "/dead-letters", "").await.expect(200).json();
+    assert_eq!(letters, json!([]), "{letters}");
+    let runs = intake.acme().api(Method::GET, "/runs", "").await.expect(200).json();
+    assert_eq!(runs, json!([]), "{runs}");
+}
+
+#[tokio::test]
 async fn a_live_test_of_one_step_calls_the_real_connection_once() {
     let intake = made().await;
     let mut lead: serde_json::Map<_, _> =

@@ -255,3 +255,28 @@ async fn dead_letters_say_what_failed_how_often_and_within_which_limits() {
     assert!(!refused(&["runs", "dismiss"]).is_empty(), "one, or --all");
     assert!(!refused(&["runs", "dismiss", RUN, "--all"]).is_empty(), "not both");
 }
+
+#[tokio::test]
+async fn errors_for_a_test_are_made_up_by_kind_in_their_order() {
+    let path = "POST /api/v1/tenants/acme/workflows/intake/test";
+    let fake = Fake::answering(vec![(path, 404, json!({ "status": 404, "code": "not-found" }))]).await;
+    let test = ["--tenant", "acme", "test", "intake", "--error"];
+    let errors = [
+        "crm.find=retry:busy: later",
+        "--error",
+        "crm.find=rate-limited:70",
+        "--error",
+        "crm.find=rate-limited",
+    ];
+    fake.wharf(&[&test[..], &errors].concat()).await;
+    let body: Value = serde_json::from_str(&fake.asked()[0].body).unwrap();
+    let want = json!({ "crm.find": [{ "error": "retry", "detail": "busy: later" }, { "error": "rate-limited", "detail": 70 },
+                                    { "error": "rate-limited", "detail": null }] });
+    assert_eq!(body["errors"], want);
+    for (bad, why) in
+        [("crm.find", "NAME=KIND"), ("crm.find=often", "rate-limited"), ("a.b=rate-limited:1s", "`1s`")]
+    {
+        let refused = refused(&[&test[..], &[bad]].concat());
+        assert!(refused.contains(why), "{bad}: {refused}");
+    }
+}

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use host_model::id::RunId;
 use host_model::name::WorkflowName;
+use host_model::outcome::CallError;
 use host_model::resource::Workflow;
 use host_model::run::Tested;
 use serde::Deserialize;
@@ -43,6 +44,14 @@ pub(super) struct Asked {
     #[schema(value_type = Object)]
     #[serde(default)]
     answers: BTreeMap<String, Box<RawValue>>,
+    /// Errors, by the same names: lists of `{"error": "retry", "detail": "busy"}`, told in
+    /// this order, each once, before any answer; where there is no answer, the last one again
+    /// and again. The kinds are those of a call's error; the `detail` of `rate-limited` is
+    /// after how many milliseconds to come again, or null. What may pass is tried again as in
+    /// any run, without the pauses.
+    #[schema(value_type = Object)]
+    #[serde(default)]
+    errors: BTreeMap<String, Vec<CallError>>,
     /// A run whose recorded answers are used where none is given.
     #[schema(value_type = Option<String>)]
     from_run: Option<RunId>,
@@ -54,6 +63,7 @@ pub(super) struct Asked {
 /// Runs one step of a workflow, or from a step to the end, or all of it, as a
 /// test. Without `live` nothing leaves the host: a call that has no answer ends
 /// the test. Gives the test's run and its steps, as far as they came in 30 s.
+/// The run is shown by its id; no list of runs has it, nor that of dead letters.
 #[utoipa::path(post, path = "/tenants/{tenant}/workflows/{name}/test", tag = "workflows",
     params(("tenant" = String, Path), ("name" = String, Path)), request_body = Asked,
     security(("token" = ["tenant"])), responses((status = 200, body = Shown)))]
@@ -69,7 +79,7 @@ pub(super) async fn test_workflow(
     }
     let workflow = workflow_now(&tenant, &name)?;
     fits(&asked, &workflow).map_err(Refusal::invalid)?;
-    let Asked { step, to_end, given, input, answers, from_run, live } = asked;
+    let Asked { step, to_end, given, input, answers, errors, from_run, live } = asked;
     let workflow = match (&step, &workflow.definition) {
         (Some(step), Some(definition)) => {
             let part = control.catalog.part(&tenant.id, definition, step, to_end, &given).await?;
@@ -83,6 +93,7 @@ pub(super) async fn test_workflow(
         tested: Tested { step, to_end, live },
         input: input.map(text),
         answers: answers.into_iter().map(|(name, answer)| (name, text(answer))).collect(),
+        errors,
         of: from_run,
     };
     let run = control.step_tests.test(test).await?;
@@ -100,8 +111,10 @@ fn fits(asked: &Asked, workflow: &Workflow) -> Result<(), &'static str> {
         Asked { step: Some(_), .. } if workflow.definition.is_none() => {
             Err("this workflow is code, which has no steps to name: test all of it, without `step`")
         }
-        Asked { live: true, answers, from_run, .. } if !answers.is_empty() || from_run.is_some() => {
-            Err("`live` asks the real connections: leave out `answers` and `from-run`, or `live`")
+        Asked { live: true, answers, errors, from_run, .. }
+            if !(answers.is_empty() && errors.is_empty() && from_run.is_none()) =>
+        {
+            Err("`live` asks the real connections: leave out `answers`, `errors` and `from-run`, or `live`")
         }
         _ => Ok(()),
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use host_model::effects::BoxFuture;
 use host_model::id::RunId;
+use host_model::outcome::CallError;
 use host_model::resource::Workflow;
 use host_model::run::Tested;
 
@@ -21,6 +22,9 @@ pub struct StepTest {
     pub input: Option<String>,
     /// Answers by name, each one JSON text.
     pub answers: BTreeMap<String, String>,
+    /// Errors by the same names, as the other side says them: each once, in
+    /// this order, before any answer; the last one stays where there is no answer.
+    pub errors: BTreeMap<String, Vec<CallError>>,
     /// A run whose recorded answers are used where none is given.
     pub of: Option<RunId>,
 }

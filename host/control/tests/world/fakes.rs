@@ -196,9 +196,9 @@ pub struct FakeStepTests(pub Arc<FakeCalls>);
 
 impl StepTests for FakeStepTests {
     fn test(&self, test: StepTest) -> BoxFuture<'_, Result<RunId, PortError>> {
-        let StepTest { workflow, tested, input, answers, of } = test;
+        let StepTest { workflow, tested, input, answers, errors, of } = test;
         let asked = json!({ "workflow": workflow.name, "definition": workflow.definition, "tested": tested,
-                            "input": input, "answers": answers, "of": of });
+                            "input": input, "answers": answers, "errors": errors, "of": of });
         self.0.asked.lock().unwrap().push(format!("test {asked}"));
         Box::pin(async { Ok(RUN.parse().unwrap()) })
     }

@@ -94,10 +94,11 @@ impl List {
     }
 }
 
-/// Whether the record is one that is looked for. Time is the id's.
+/// Whether the record is one that is looked for; a test never is. Time is the id's.
 fn lets(filter: &Filter, record: &Record) -> bool {
     let Filter { workflow, status, since: _, until: _, error, connection, keys } = filter;
-    workflow.as_ref().is_none_or(|workflow| *workflow == record.workflow)
+    record.test.is_none()
+        && workflow.as_ref().is_none_or(|workflow| *workflow == record.workflow)
         && status.is_none_or(|status| status == record.status)
         && error.as_ref().is_none_or(|error| record.error() == Some(error))
         && connection.as_ref().is_none_or(|name| connections(record).any(|it| it == name))

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use host_model::effects::Intent;
 use host_model::id::RunId;
-use host_model::outcome::Outcome;
+use host_model::outcome::{CallError, Outcome};
 use host_model::run::{RunStatus, Tested};
 use serde_json::json;
 
 use super::world::*;
-use crate::{StepTest, StepTestError};
+use crate::{Filter, Letters, StepTest, StepTestError};
 
 fn test(answers: &[(&str, &str)]) -> StepTest {
     StepTest {
@@ -18,6 +18,7 @@ fn test(answers: &[(&str, &str)]) -> StepTest {
         input: Some("{\"name\":\"made up\"}".to_owned()),
         tested: Tested { step: None, to_end: false, live: false },
         answers: answers.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
+        errors: BTreeMap::new(),
         of: None,
     }
 }
@@ -49,6 +50,65 @@ async fn a_call_without_an_answer_ends_the_test_and_is_named() {
     assert!(why.contains("no answer for `chat.post`"), "{why}");
     assert_eq!((run.status, steps.len()), (RunStatus::Failed, 2));
     assert!(fake.calls.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_made_up_error_of_any_kind_is_heard_as_in_a_run_and_then_the_answer() {
+    let fake = Arc::new(Fake::flow(|_, effects| async move {
+        let mut kinds = Vec::new();
+        loop {
+            match call(&effects, "crm", "create", "1").await? {
+                Ok(answer) => return Ok(Ok(json!([kinds, answer]).to_string())),
+                Err(error) => kinds.push(error.kind()),
+            }
+        }
+    }));
+    let runs = World::new().process(&fake);
+    let text = || "made up".to_owned();
+    let all = vec![
+        CallError::InvalidInput(text()),
+        CallError::Unauthorized(text()),
+        CallError::NotFound(text()),
+        CallError::Conflict(text()),
+        CallError::RateLimited(Some(60_000)),
+        CallError::Retry(text()),
+        CallError::Permanent(text()),
+        CallError::Other(text()),
+    ];
+    // What may pass is tried again first; what does not is heard.
+    let kinds: Vec<_> = all.iter().filter(|error| !error.may_pass()).map(CallError::kind).collect();
+    let errors = BTreeMap::from([("crm.create".to_owned(), all)]);
+    let id = runs.test(StepTest { errors, ..test(&[("crm.create", "7")]) }).await.unwrap();
+    let (run, steps) = runs.ended(&acme(), id).await;
+    assert_eq!(run.outcome, Some(Outcome::Answered(json!([kinds, "7"]).to_string())));
+    let tries: Vec<Vec<_>> =
+        steps.iter().map(|step| step.tries.iter().map(|one| one.kind.as_str()).collect()).collect();
+    assert_eq!((tries[4].as_slice(), tries.concat().len()), (&["rate-limited", "retry"][..], 2), "{tries:?}");
+    assert!(fake.calls.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_test_that_failed_is_shown_by_its_id_and_in_no_list() {
+    let fake = Arc::new(Fake::flow(six_steps));
+    let runs = World::new().process(&fake);
+    let real = accept_one(&runs).await;
+    runs.ended(&acme(), real).await;
+    let id = runs.test(test(&[("crm.create", "1")])).await.unwrap();
+    let (run, _) = runs.ended(&acme(), id).await;
+    assert_eq!(run.status, RunStatus::Failed);
+    assert_eq!(runs.get(&acme(), id).await.unwrap(), Some(run));
+    assert!(runs.dead_letters(&acme(), &Letters::default(), None, 10).await.unwrap().letters.is_empty());
+    let by_workflow = Filter { workflow: Some("lead-intake".parse().unwrap()), ..Filter::default() };
+    for (filter, want) in [
+        (Filter::default(), vec![real]),
+        (by_workflow, vec![real]),
+        (Filter { status: Some(RunStatus::Failed), ..Filter::default() }, vec![]),
+        (Filter { error: Some("trapped".to_owned()), ..Filter::default() }, vec![]),
+    ] {
+        let page = runs.list(&acme(), &filter, None, 10).await.unwrap();
+        assert_eq!(page.runs.iter().map(|run| run.id).collect::<Vec<_>>(), want, "{filter:?}");
+        assert_eq!(page.next, None);
+    }
 }
 
 #[tokio::test(start_paused = true)]
