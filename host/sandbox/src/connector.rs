@@ -17,11 +17,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::de::IgnoredAny;
 
 use crate::call::{drive, finish, report};
+use crate::lend::{LentRequest, Receive, lend_headers};
 use crate::prepare::{LinkedConnector, PrepareError, Prepared};
 use crate::{CallFailed, Sandbox};
-
-/// What `receive` returns.
-type Answered = Result<wit::Received, wit::CallError>;
 
 /// The most messages that one request may become; the store takes them in one commit.
 const MAX_MESSAGES: usize = 100;
@@ -121,11 +119,11 @@ impl Sandbox {
         let connector = connector(ready.prepared())?;
         let (_slot, mut store) =
             self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
-        let request = wire(request);
+        let headers = lend_headers(&request.headers);
+        let request = LentRequest::of(&request, &headers);
         let driven = drive(connection.bounds.wall, async {
             let guest = connector.pre.instance_pre().instantiate_async(&mut store).await?;
-            let receive = guest
-                .get_typed_func::<(&wit::InboundRequest,), (Answered,)>(&mut store, connector.receive)?;
+            let receive: Receive<'_> = guest.get_typed_func(&mut store, connector.receive)?;
             let (answered,) = receive.call_async(&mut store, (&request,)).await?;
             Ok(answered)
         })
@@ -136,22 +134,6 @@ impl Sandbox {
         })?;
         report(connection, &finished);
         Ok(finished)
-    }
-}
-
-/// The request as it goes to the guest.
-pub(crate) fn wire(request: InboundRequest) -> wit::InboundRequest {
-    let header = |(name, value): (&HeaderName, &HeaderValue)| Header {
-        name: name.as_str().to_owned(),
-        value: value.as_bytes().to_vec(),
-    };
-    wit::InboundRequest {
-        endpoint: request.endpoint.into(),
-        method: request.method.to_string(),
-        path: request.path,
-        query: request.query,
-        headers: request.headers.iter().map(header).collect(),
-        body: request.body.into(), // no copy while nobody else holds it
     }
 }
 

@@ -17,6 +17,7 @@ mod call;
 pub mod compile;
 mod connector;
 mod engine;
+mod lend;
 mod memory;
 mod prepare;
 mod proxy;

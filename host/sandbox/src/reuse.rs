@@ -9,7 +9,8 @@ use host_model::outcome::Outcome;
 use host_model::resource::Connection;
 
 use crate::call::{drive, finish};
-use crate::connector::{connector, wire};
+use crate::connector::connector;
+use crate::lend::{LentRequest, Receive, lend_headers};
 use crate::{CallFailed, Sandbox};
 
 impl Sandbox {
@@ -25,11 +26,13 @@ impl Sandbox {
         let connector = connector(ready.prepared())?;
         let (_slot, mut store) =
             self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
-        let request = wire(request);
+        let headers = lend_headers(&request.headers);
+        let request = LentRequest::of(&request, &headers);
         let driven = drive(connection.bounds.wall, async {
-            let guest = connector.pre.instantiate_async(&mut store).await?;
+            let guest = connector.pre.instance_pre().instantiate_async(&mut store).await?;
+            let receive: Receive<'_> = guest.get_typed_func(&mut store, connector.receive)?;
             for _ in 0..times {
-                let received = guest.wharf_endpoints_endpoints().call_receive(&mut store, &request).await?;
+                let (received,) = receive.call_async(&mut store, (&request,)).await?;
                 received.map_err(|_| wasmtime::Error::msg("the connector declined"))?;
             }
             Ok(())

@@ -2,8 +2,8 @@
 //!
 //! A fresh instance serves each call and is thrown away, so freeing is wasted
 //! work, and growing memory early costs the host two system calls a request.
-//! Blocks come from a static arena first and from grown memory after it. Only
-//! the newest block is given back or resized in place: that is what a growing
+//! Blocks come from a static arena first, then from what the linker left of the
+//! memory's last page, then from grown memory. Only the newest block is given back or resized in place: that is what a growing
 //! `Vec` or `String` needs.
 //!
 //! Invariants
@@ -87,13 +87,21 @@ mod global {
 
     use core::alloc::{GlobalAlloc, Layout};
     use core::arch::wasm32::{memory_grow, memory_size};
-    use core::cell::UnsafeCell;
+    use core::cell::{Cell, UnsafeCell};
     use core::ptr::{null_mut, with_exposed_provenance_mut};
 
     use super::{Bump, GROWTH, PAGE};
 
-    /// Ten times what a call with a small body uses; pages that stay untouched cost nothing.
-    const ARENA: usize = 128 << 10;
+    /// Twice what a call with a small body uses. More would add pages to the
+    /// memory, and the host looks at each page of it after each call.
+    const ARENA: usize = 24 << 10;
+
+    unsafe extern "C" {
+        /// The linker's: where the rest of the memory's last page begins, of which it made nothing.
+        static __heap_base: u8;
+        /// The linker's: where the memory ended that it asked for.
+        static __heap_end: u8;
+    }
 
     #[repr(align(16))]
     struct Arena(UnsafeCell<[u8; ARENA]>);
@@ -101,28 +109,42 @@ mod global {
     unsafe impl Sync for Arena {}
     static ARENA_BYTES: Arena = Arena(UnsafeCell::new([0; ARENA]));
 
-    struct Global(UnsafeCell<Bump>);
+    struct Global {
+        bump: UnsafeCell<Bump>,
+        /// Whether the linker's rest is taken, or was too small.
+        rest_taken: Cell<bool>,
+    }
     // SAFETY: wasm without threads.
     unsafe impl Sync for Global {}
     #[global_allocator]
-    static GLOBAL: Global = Global(UnsafeCell::new(Bump { next: 0, end: 0 }));
+    static GLOBAL: Global =
+        Global { bump: UnsafeCell::new(Bump { next: 0, end: 0 }), rest_taken: Cell::new(false) };
 
     impl Global {
         /// Works on the mark; the first caller opens the arena.
         fn with<T>(&self, work: impl FnOnce(&mut Bump) -> T) -> T {
             // SAFETY: one thread, and `work` never allocates, so the cell is not borrowed twice.
-            let bump = unsafe { &mut *self.0.get() };
+            let bump = unsafe { &mut *self.bump.get() };
             if bump.end == 0 {
                 bump.next = ARENA_BYTES.0.get().expose_provenance();
                 bump.end = bump.next + ARENA;
             }
             work(bump)
         }
+
+        /// The linker's rest once, if it is enough; else whole pages from the engine.
+        #[cold]
+        fn grow(&self, need: usize) -> Option<(usize, usize)> {
+            let base = (&raw const __heap_base).addr();
+            let rest = (&raw const __heap_end).addr().saturating_sub(base);
+            if !self.rest_taken.replace(true) && need <= rest {
+                return Some((base, rest));
+            }
+            from_engine(need)
+        }
     }
 
-    /// More memory from the engine, whole pages.
-    #[cold]
-    fn grow(need: usize) -> Option<(usize, usize)> {
+    fn from_engine(need: usize) -> Option<(usize, usize)> {
         let pages = need.max(GROWTH).div_ceil(PAGE);
         match memory_grow::<0>(pages) {
             usize::MAX => None,
@@ -133,7 +155,7 @@ mod global {
     // SAFETY: `Bump` gives aligned blocks that do not overlap, inside the arena or grown memory.
     unsafe impl GlobalAlloc for Global {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            match self.with(|bump| bump.alloc(layout.size(), layout.align(), grow)) {
+            match self.with(|bump| bump.alloc(layout.size(), layout.align(), |need| self.grow(need))) {
                 Some(start) => with_exposed_provenance_mut(start),
                 None => null_mut(),
             }
