@@ -288,6 +288,54 @@ async fn a_search_that_finds_little_among_much_gives_short_pages_and_says_where_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_of_those_that_succeeded_is_full_unless_thousands_that_failed_come_between() {
+    let (world, fake) = (World::new(), Arc::new(Fake::flow(told)));
+    let runs = world.process(&fake);
+    let said = |words| Said { tenant: "acme", workflow: "intake", words, by_webhook: false, later: 1 };
+    let good = make(&world, &runs, &said(vec!["crm"])).await;
+    let bad = make(&world, &runs, &said(vec!["permanent"])).await;
+    settled(&runs, &acme(), &[good, bad]).await;
+    // Copies, oldest first: 3 good, 2,500 bad, 3 good, 1,900 bad, 3 good.
+    let (good, _) = runs.shelf.record(&acme(), good).await.unwrap().unwrap();
+    let (bad, _) = runs.shelf.record(&acme(), bad).await.unwrap().unwrap();
+    let (mut commit, mut succeeded, mut ms) = (host_store::Commit::default(), Vec::new(), 0);
+    for (like, count) in [(&good, 3), (&bad, 2_500), (&good, 3), (&bad, 1_900), (&good, 3)] {
+        for _ in 0..count {
+            ms += 1;
+            let id = RunId::new(world.clock.now() + TimeDelta::milliseconds(ms), [1; 10]);
+            let copy = crate::record::Record { id, posted: Posted::default(), ..like.clone() };
+            commit = crate::shelf::Shelf::with_record(&copy, commit).unwrap();
+            if like.id == good.id {
+                succeeded.insert(0, id);
+            }
+            if commit.put.len() > 900 {
+                world.inner.commit(std::mem::take(&mut commit)).await.unwrap();
+            }
+        }
+    }
+    world.inner.commit(commit).await.unwrap();
+    succeeded.push(good.id);
+
+    let by_workflow = Some("intake".parse().unwrap());
+    for workflow in [None, by_workflow] {
+        let filter = Filter { workflow, status: Some(RunStatus::Succeeded), ..Filter::default() };
+        let (mut sizes, mut found, mut after) = (Vec::new(), Vec::new(), None);
+        loop {
+            let page = runs.list(&acme(), &filter, after, 5).await.unwrap();
+            sizes.push(page.runs.len());
+            found.extend(page.runs.into_iter().map(|run| run.id));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, succeeded, "no page that is short is the last unless it says so");
+        assert_eq!(sizes[0], 5, "over 1,900 that failed: {sizes:?}");
+        assert!(sizes.len() <= 4, "{sizes:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_tenants_runs_are_never_found() {
     let (world, fake) = (World::new(), Arc::new(Fake::flow(told)));
     let runs = world.process(&fake);
