@@ -20,8 +20,12 @@ use serde::de::DeserializeOwned;
 use crate::keys;
 use crate::ledger::MAX_PENDING;
 use crate::record::{Did, Ending, Given, Payload, Record, Replied, Spills, StepRecord};
+use crate::repair::undoes;
 use crate::retry::Tries;
 use crate::search::{Posted, repost};
+
+/// How many steps are read at a time: 4 MiB at most.
+const PAGE: usize = 64;
 
 /// The store and the blobs, as runs use them.
 #[derive(Clone)]
@@ -183,6 +187,25 @@ impl Shelf {
         let after = after.map(|number| keys::step(tenant, id, number));
         let page = self.store.scan(&keys::steps(tenant, id), after.as_deref(), limit).await?;
         page.iter().map(|entry| parse(&entry.value)).collect()
+    }
+
+    /// What `keep` takes of each of the run's own steps and its outcome, in the
+    /// order asked: of all but those that undo it.
+    pub(crate) async fn of_own_steps<T>(
+        &self,
+        tenant: &TenantId,
+        id: RunId,
+        keep: impl Fn(&StepRecord, Outcome<String>) -> Option<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let (mut kept, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.step_records(tenant, id, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(kept) };
+            after = Some(last.number);
+            for step in page.iter().filter(|step| !undoes(step.number)) {
+                kept.extend(keep(step, self.json(step.outcome.clone()).await?));
+            }
+        }
     }
 
     /// A stored step as it is shown.

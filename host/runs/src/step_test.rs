@@ -8,20 +8,16 @@ use std::sync::Arc;
 
 use host_model::id::RunId;
 use host_model::message::{BadDraft, Draft};
-use host_model::name::TenantId;
 use host_model::outcome::{CallError, Outcome};
 use host_model::resource::Workflow;
 use host_model::run::{StartedBy, Tested};
 use host_store::{Commit, StoreError};
 
 use crate::accept::NewRun;
-use crate::repair::undoes;
+use crate::record::StepRecord;
 use crate::script::{Failing, Line, Script, name_of};
 use crate::shelf::as_json;
 use crate::{Runs, random};
-
-/// How many steps are read at a time: 4 MiB at most.
-const PAGE: usize = 64;
 
 /// The kind of the message that a test runs for.
 const TEST: &str = "test";
@@ -90,7 +86,12 @@ impl Runs {
         if let Some(run) = of {
             self.shelf.record(&tenant, run).await?.ok_or(StepTestError::Absent(run))?;
             recorded_input = Some(self.shelf.text(self.shelf.given(&tenant, run).await?.data).await?);
-            script.recorded = self.lines_of(&tenant, run).await?;
+            // What the run asked the outside, and was answered.
+            let line = |step: &StepRecord, outcome| {
+                let (name, place) = (name_of(&step.did)?, step.place.clone());
+                Some(Line { name, asked: step.asked, place, outcome, told: false })
+            };
+            script.recorded = self.shelf.of_own_steps(&tenant, run, line).await?;
         }
         let data = input.or(recorded_input).unwrap_or_else(|| "null".to_owned());
         let draft = Draft { kind: TEST.to_owned(), subject: None, data };
@@ -104,20 +105,5 @@ impl Runs {
         let commit = self.shelf.with_new(&record, given, Commit::default()).await?;
         self.commit(&[(tenant, id)], commit).await?;
         Ok(id)
-    }
-
-    /// What a run asked the outside, and was answered.
-    async fn lines_of(&self, tenant: &TenantId, run: RunId) -> Result<Vec<Line>, StoreError> {
-        let (mut lines, mut after) = (Vec::new(), None);
-        loop {
-            let page = self.shelf.step_records(tenant, run, after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(lines) };
-            after = Some(last.number);
-            for step in page.into_iter().filter(|step| !undoes(step.number)) {
-                let Some(name) = name_of(&step.did) else { continue };
-                let outcome = self.shelf.json(step.outcome).await?;
-                lines.push(Line { name, asked: step.asked, place: step.place, outcome, told: false });
-            }
-        }
     }
 }

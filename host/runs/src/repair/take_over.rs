@@ -14,7 +14,6 @@ use host_store::{Commit, StoreError};
 
 use super::decide::RunStatusWord;
 use super::replay::{From, Replay, ReplayError};
-use super::undo::undoes;
 use crate::record::{Did, Payload, Record, Replied, StepRecord};
 use crate::{Runs, keys};
 
@@ -75,22 +74,16 @@ impl Runs {
     }
 
     async fn lines(&self, tenant: &TenantId, run: RunId) -> Result<Vec<Line>, StoreError> {
-        let (mut lines, mut after) = (Vec::new(), None);
-        loop {
-            let page = self.shelf.step_records(tenant, run, after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(lines) };
-            after = Some(last.number);
-            for step in page.into_iter().filter(|step| !undoes(step.number)) {
-                let outcome: Outcome<String> = self.shelf.json(step.outcome).await?;
-                lines.push(Line {
-                    number: step.number,
-                    completed: step.completed,
-                    failed: !matches!(outcome, Outcome::Answered(_)),
-                    started_at: step.started_at,
-                    finished_at: step.finished_at,
-                });
-            }
-        }
+        let line = |step: &StepRecord, outcome| {
+            Some(Line {
+                number: step.number,
+                completed: step.completed,
+                failed: !matches!(outcome, Outcome::Answered(_)),
+                started_at: step.started_at,
+                finished_at: step.finished_at,
+            })
+        };
+        self.shelf.of_own_steps(tenant, run, line).await
     }
 
     /// Copies the steps before `from` into the journal of run `new`.
