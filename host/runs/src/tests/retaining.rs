@@ -156,6 +156,22 @@ async fn the_host_does_it_by_itself_once_an_hour() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_not_known_to_be_old_stays_until_its_tenant_is_known() {
+    // The host knows how long acme's runs are kept, and nothing of globex yet.
+    let (world, fake) = (World::new(), fake(1));
+    let runs = world.process(&fake);
+    let ours = run(&runs, "good").await;
+    let globex: host_model::name::TenantId = "globex".parse().unwrap();
+    let new = new_run_of(&globex, "intake", "\"good\"");
+    let theirs = runs.accept(vec![new], None).await.unwrap().runs[0];
+    runs.ended(&globex, theirs).await;
+    world.clock.advance(10_000 * DAY);
+    assert_eq!(runs.remove_old(&runs.stops).await.unwrap(), 1);
+    assert!(runs.get(&acme(), ours).await.unwrap().is_none());
+    assert!(runs.get(&globex, theirs).await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_death_at_any_commit_leaves_whole_runs_and_the_next_process_removes_the_rest() {
     // A run that fits one commit, and one that does not.
     for (data, least) in [("good", 1), ("many", 4)] {
