@@ -6,6 +6,7 @@ mod cli;
 mod composing;
 mod lead;
 mod made;
+mod retaining;
 mod retrying;
 mod schedule;
 mod schemas;
