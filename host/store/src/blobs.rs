@@ -69,9 +69,6 @@ pub struct Blobs {
     holds: Arc<Holds>,
 }
 
-/// How many shelves blobs stand on, by the first byte of their digest.
-const SHELVES: u8 = u8::MAX;
-
 /// A blob that may be removed: nobody holds it, and whoever wants to waits.
 pub struct Removal {
     place: Place,
@@ -96,7 +93,7 @@ impl Blobs {
         }
         // All of them now, so that a put has one directory to sync and no race.
         let sha256 = dir.join("sha256");
-        for first in 0..=SHELVES {
+        for first in 0..=u8::MAX {
             let shelf = shelf_in(dir, first);
             fs::create_dir_all(&shelf).map_err(at("create", &shelf))?;
         }
@@ -114,18 +111,20 @@ impl Blobs {
     /// Keeps these bytes; durable when it returns. The same bytes again cost a
     /// read, not a write.
     pub async fn put(&self, bytes: Bytes) -> Result<Digest, BlobError> {
-        if bytes.len() > MAX_BLOB {
-            return Err(BlobError::TooLarge { size: bytes.len() });
-        }
+        let digest = named(&bytes).await?;
+        self.put_as(digest, bytes).await?;
+        Ok(digest)
+    }
+
+    async fn put_as(&self, digest: Digest, bytes: Bytes) -> Result<(), BlobError> {
         match &self.place {
             Place::Memory(blobs) => {
-                let digest = Digest::of(&bytes);
                 blobs.lock().insert(digest, bytes);
-                Ok(digest)
+                Ok(())
             }
             Place::Directory(dir) => {
                 let dir = Arc::clone(dir);
-                blocking(move || put(&dir, &bytes)).await
+                blocking(move || put(&dir, digest, &bytes)).await
             }
         }
     }
@@ -133,12 +132,12 @@ impl Blobs {
     /// As [`Self::put`], and nobody removes the blob while the hold lives. Give
     /// it to the commit that names the blob.
     pub async fn put_held(&self, bytes: Bytes) -> Result<Hold, BlobError> {
-        let hold = Hold::on(&self.holds, Digest::of(&bytes)).await;
-        self.put(bytes).await?;
+        let hold = Hold::on(&self.holds, named(&bytes).await?).await;
+        self.put_as(hold.digest(), bytes).await?;
         Ok(hold)
     }
 
-    /// The blobs of one shelf; every blob is on one of them.
+    /// The blobs of one shelf: whose digest begins with this byte.
     pub async fn on_shelf(&self, first: u8) -> Result<Vec<Digest>, BlobError> {
         match &self.place {
             Place::Memory(blobs) => {
@@ -232,8 +231,16 @@ fn listed(shelf: &Path) -> io::Result<Vec<Digest>> {
     Ok(blobs)
 }
 
-fn put(dir: &Path, bytes: &[u8]) -> Result<Digest, BlobError> {
-    let digest = Digest::of(bytes);
+/// The digest of what may be a blob. Hashing a large one takes milliseconds.
+async fn named(bytes: &Bytes) -> Result<Digest, BlobError> {
+    if bytes.len() > MAX_BLOB {
+        return Err(BlobError::TooLarge { size: bytes.len() });
+    }
+    let bytes = bytes.clone();
+    blocking(move || Ok(Digest::of(&bytes))).await
+}
+
+fn put(dir: &Path, digest: Digest, bytes: &[u8]) -> Result<(), BlobError> {
     let path = path_in(dir, &digest);
     match get(&path, digest) {
         Ok(Some(_)) => {}
@@ -246,8 +253,7 @@ fn put(dir: &Path, bytes: &[u8]) -> Result<Digest, BlobError> {
     // Also for a blob that was there: a crash may have come between its rename
     // and this.
     let shelf = path.parent().unwrap_or(dir);
-    sync_dir(shelf).map_err(at("write", shelf))?;
-    Ok(digest)
+    sync_dir(shelf).map_err(at("write", shelf))
 }
 
 fn write(incoming: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -281,6 +287,8 @@ fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BlobError +
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -340,7 +348,7 @@ mod tests {
             assert!(blobs.removal(digest).is_none(), "one at a time");
             // Whoever puts it meanwhile waits, and finds the place empty.
             let mut put = Box::pin(blobs.put_held(bytes.clone()));
-            assert!(futures::poll!(&mut put).is_pending());
+            assert!(tokio::time::timeout(Duration::from_millis(50), &mut put).await.is_err());
             removal.remove().await.unwrap();
             assert_eq!(blobs.get(&digest).await.unwrap(), None);
             let hold = put.await.unwrap();
