@@ -42,7 +42,7 @@ pub(crate) const ROOT: &str = "/api/v1";
 
 /// Every operation, under `/api/v1`.
 pub fn router(control: Control) -> Router {
-    let (operations, mut document) = OpenApiRouter::with_openapi(Document::openapi())
+    let (operations, document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(whoami::whoami))
         .routes(routes!(openapi::openapi))
         .routes(routes!(tokens::list_tokens, tokens::create_token))
@@ -83,8 +83,7 @@ pub fn router(control: Control) -> Router {
         .routes(routes!(secrets::put_secret, secrets::delete_secret))
         .routes(routes!(apply::apply))
         .split_for_parts();
-    openapi::finish(&mut document);
-    let text = DocumentText(document.to_json().unwrap_or_default().into());
+    let text = DocumentText(openapi::finish(document).unwrap_or_default().into());
     let operations = operations
         .fallback(absent)
         .method_not_allowed_fallback(absent)

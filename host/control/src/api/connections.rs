@@ -30,7 +30,7 @@ pub(super) async fn list_connections(
 /// `warnings` if its hooks are open or closed to everybody.
 #[utoipa::path(get, path = "/tenants/{tenant}/connections/{name}", tag = "connections",
     params(("tenant" = String, Path), ("name" = String, Path)), security(("token" = ["tenant"])),
-    responses((status = 200, body = Object)))]
+    responses((status = 200, body = ref("#/components/schemas/Connection"))))]
 pub(super) async fn get_connection(
     tenant: InTenant,
     Named(name): Named<ConnectionName>,
@@ -40,7 +40,8 @@ pub(super) async fn get_connection(
 
 /// Writes a connection, over an earlier one of the name.
 #[utoipa::path(put, path = "/tenants/{tenant}/connections/{name}", tag = "connections",
-    params(("tenant" = String, Path), ("name" = String, Path)), request_body = Object,
+    params(("tenant" = String, Path), ("name" = String, Path)),
+    request_body(content = ref("#/components/schemas/Connection"), content_type = "application/json"),
     security(("token" = ["tenant"])), responses((status = 200, body = Done), (status = 201, body = Done)))]
 pub(super) async fn put_connection(
     State(control): State<Control>,

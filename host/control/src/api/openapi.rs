@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::response::IntoResponse;
 use http::header::CONTENT_TYPE;
+use serde_json::{Map, Value};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, RefOr, ResponseBuilder};
@@ -29,8 +30,13 @@ pub(super) struct Document;
 /// The document as it is served.
 pub(super) struct DocumentText(pub(super) Arc<str>);
 
-/// Adds what is the same for all operations.
-pub(super) fn finish(document: &mut utoipa::openapi::OpenApi) {
+/// What a connection looks like. Its type is the model's, which knows no
+/// OpenAPI; `tests/openapi.rs` holds the two together.
+const CONNECTION: &str = include_str!("connection.schema.json");
+
+/// The finished document's text: adds what is the same for all operations, and
+/// the schemas that are written by hand.
+pub(super) fn finish(mut document: utoipa::openapi::OpenApi) -> serde_json::Result<String> {
     let bearer =
         HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A token: `wharf_...`")).build();
     document.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(bearer));
@@ -44,6 +50,12 @@ pub(super) fn finish(document: &mut utoipa::openapi::OpenApi) {
         }
     }
     debug_assert_eq!(ROOT, "/api/v1", "the document's server says where it is mounted");
+    let mut document = serde_json::to_value(document)?;
+    let schemas: Map<String, Value> = serde_json::from_str(CONNECTION)?;
+    if let Some(known) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+        known.extend(schemas);
+    }
+    serde_json::to_string(&document)
 }
 
 /// This document.
