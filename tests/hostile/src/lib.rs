@@ -12,6 +12,7 @@ mod credentials;
 mod crowds;
 mod damage;
 mod egress;
+mod forged;
 mod garbage;
 mod logs;
 mod lost;
