@@ -33,6 +33,13 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+impl Answer {
+    /// A status and nothing else.
+    pub fn empty(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Bytes::new() }
+    }
+}
+
 /// What a connector made of an inbound request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {

@@ -50,6 +50,8 @@ pub struct Accepted {
     pub runs: Vec<RunId>,
     /// They were accepted before, under the same idempotency key.
     pub repeated: bool,
+    /// What [`Idempotency::answer`] was the first time.
+    pub answer: Option<u16>,
 }
 
 /// Why runs were not accepted.
@@ -187,7 +189,13 @@ impl Runs {
                 return Err(AcceptError::TooMany { count: runs.len() });
             }
             match self.commit(ready, commit).await {
-                Ok(()) => return Ok(Accepted { runs: ids, repeated: false }),
+                Ok(()) => {
+                    return Ok(Accepted {
+                        runs: ids,
+                        repeated: false,
+                        answer: idempotency.and_then(|key| key.answer),
+                    });
+                }
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(AcceptError::Store(error)),
             }

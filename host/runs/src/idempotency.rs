@@ -36,6 +36,9 @@ pub struct Idempotency {
     pub key: String,
     /// The digest of what was sent with it.
     pub input: Digest,
+    /// The HTTP status of the answer that the sender gets besides the runs, to
+    /// be told again; remembered, not compared.
+    pub answer: Option<u16>,
 }
 
 /// What is stored about a key.
@@ -44,6 +47,8 @@ pub(crate) struct Remembered {
     input: Digest,
     runs: Vec<RunId>,
     until: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer: Option<u16>,
 }
 
 /// What is known of a key.
@@ -74,7 +79,8 @@ impl Idempotency {
             None => Seen::Never(None),
             Some((remembered, version)) if remembered.until <= now => Seen::Never(Some(version)),
             Some((remembered, _)) if remembered.input == self.input => {
-                Seen::Same(Accepted { runs: remembered.runs, repeated: true })
+                let Remembered { runs, answer, .. } = remembered;
+                Seen::Same(Accepted { runs, repeated: true, answer })
             }
             Some(_) => Seen::Other,
         })
@@ -90,7 +96,12 @@ impl Idempotency {
     ) -> Result<Commit, serde_json::Error> {
         let hash = self.hash();
         let key = keys::idempotency(&self.tenant, &hash);
-        let value = serde_json::to_vec(&Remembered { input: self.input, runs: runs.to_vec(), until })?;
+        let value = serde_json::to_vec(&Remembered {
+            input: self.input,
+            runs: runs.to_vec(),
+            until,
+            answer: self.answer,
+        })?;
         let commit = match there {
             None => commit.absent(key.clone()),
             Some(version) => commit.at(key.clone(), version),

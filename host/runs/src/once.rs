@@ -73,6 +73,7 @@ fn key_of(run: &NewRun) -> Option<Idempotency> {
         scope: format!("deduplicate/{}", run.workflow.name),
         key: digest.hex(),
         input: digest,
+        answer: None,
     })
 }
 

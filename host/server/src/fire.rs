@@ -49,6 +49,7 @@ impl Fire for AcceptedFires {
                 scope: format!("schedules/{}", schedule.name),
                 key: fire.hex(),
                 input: fire,
+                answer: None,
             };
             self.border.handed_over(&run).await.map_err(|error| FireError::Refused(error.to_string()))?;
             match self.runs.accept_with(vec![run], Some(idempotency), commit_with).await {

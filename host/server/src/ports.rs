@@ -102,6 +102,7 @@ impl TopicsPort for Published {
                 scope: format!("topics/{topic}"),
                 key,
                 input,
+                answer: None,
             });
             if let Some(idempotency) = &idempotency
                 && let Some(accepted) = self.runs.earlier(idempotency).await.map_err(not_accepted)?

@@ -8,7 +8,7 @@ use host_admission::{Admission, Refused};
 use host_control::{Scope, Tokens};
 use host_ingress::{Address, Bearer, Inbound, Prefer, Refusal, Reply};
 use host_model::digest::Digest;
-use host_model::http_types::InboundRequest;
+use host_model::http_types::{Answer, InboundRequest};
 use host_model::id::RunId;
 use host_model::message::Draft;
 use host_model::name::{EndpointName, TenantId};
@@ -19,7 +19,7 @@ use host_routing::{Routed, Routes, Target};
 use host_runs::{AcceptError, Accepted, DeliverError, Idempotency, NewRun, Runs};
 use host_sandbox::Sandbox;
 use host_webhooks::Verified;
-use http::{HeaderValue, Uri, header};
+use http::{HeaderValue, StatusCode, Uri, header};
 
 use crate::border::Border;
 use crate::guests::SandboxedGuests;
@@ -88,7 +88,10 @@ impl Stages {
         let body = inbound.buffer().await?; // before a place is taken: a slow caller holds none
         let idempotency = hook_key(&inbound, &verified, &connection, endpoint, &body);
         if let Some(accepted) = self.earlier(idempotency.as_ref()).await? {
-            return self.told(&routed.tenant, accepted.runs, prefer, None).await;
+            return match accepted.answer.and_then(|status| StatusCode::from_u16(status).ok()) {
+                Some(status) => Ok(Reply::Answer(Answer::empty(status))),
+                None => self.told(&routed.tenant, accepted.runs, prefer, None).await,
+            };
         }
         let (routed, place) = self.admission.admit(routed).await.map_err(refused)?.split();
         let Target::Endpoint { endpoint, path, .. } = routed.target else { return Err(Refusal::NoRoute) };
@@ -111,6 +114,9 @@ impl Stages {
         self.border.emitted(&connection, gives.as_ref(), &received.messages).await?;
         let runs = self.triggered(&connection, received.messages).await?;
         drop(place); // no guest runs any more; accepting waits for the disk only
+        let status = received.answer.as_ref().map(|it| it.status).filter(StatusCode::is_success);
+        let answer = status.map(|status| status.as_u16());
+        let idempotency = idempotency.map(|it| Idempotency { answer, ..it });
         let accepted = self.runs.accept(runs, idempotency).await.map_err(not_accepted)?;
         match received.answer {
             Some(answer) => Ok(Reply::Answer(answer)),
@@ -157,6 +163,7 @@ impl Stages {
             scope: format!("run/{}", workflow.name),
             key,
             input,
+            answer: None,
         });
         let draft = Draft { kind: MANUAL.to_owned(), subject: None, data };
         let run = NewRun { workflow, started_by: StartedBy::Manual, draft, once: None };
@@ -267,7 +274,7 @@ fn hook_key(
         (None, None) => return None,
     };
     let scope = format!("{kind}/{}/{endpoint}", connection.name);
-    Some(Idempotency { tenant: connection.tenant.clone(), scope, key, input })
+    Some(Idempotency { tenant: connection.tenant.clone(), scope, key, input, answer: None })
 }
 
 /// The caller's body, its errors told in the sandbox's words.

@@ -116,6 +116,18 @@ async fn an_event_that_comes_again_starts_no_second_run_also_after_a_crash() {
 }
 
 #[tokio::test]
+async fn an_event_that_comes_again_gets_the_status_of_the_first_answer() {
+    let host = Host::start().await;
+    host.publish(probe("workflow-random")).await.expect(201);
+    let acme = tenant(&host, "acme", &["emit-and-answer"]).await;
+    acme.apply(&WORKFLOW.replace("emit-n", "emit-and-answer")).await;
+    let event = || delivery(acme.hook("emit-and-answer/hook"), "hush", "1", "x");
+    assert_eq!(host.ask(event()).await.expect(201).text, "emitted");
+    assert_eq!(host.ask(event()).await.expect(201).text, "", "the guest did not run again");
+    assert_eq!(runs(&acme).await, 1);
+}
+
+#[tokio::test]
 async fn another_tenants_secret_of_the_same_name_opens_nothing_and_rotation_keeps_both() {
     let host = Host::start().await;
     let acme = tenant(&host, "acme", &["echo"]).await;

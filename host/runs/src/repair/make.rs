@@ -230,5 +230,6 @@ fn request_of(tenant: &TenantId, run: RunId, key: &str, replay: &Replay) -> Resu
         scope: format!("replay {run}"),
         key: key.to_owned(),
         input: Digest::of(asked.as_bytes()),
+        answer: None,
     })
 }

@@ -16,7 +16,7 @@ use crate::{AcceptError, Filter, Idempotency, MAX_KEY, MAX_RUNS, NewRun};
 
 fn idempotency(key: &str, input: &str) -> Option<Idempotency> {
     let (scope, input) = ("/run/lead-intake".to_owned(), Digest::of(input.as_bytes()));
-    Some(Idempotency { tenant: acme(), scope, key: key.to_owned(), input })
+    Some(Idempotency { tenant: acme(), scope, key: key.to_owned(), input, answer: Some(201) })
 }
 
 fn echo() -> Arc<Fake> {
@@ -35,6 +35,7 @@ async fn the_same_key_with_the_same_input_gives_the_same_runs() {
     assert_eq!(again.runs, first.runs);
     let earlier = runs.earlier(&idempotency("k", "a").unwrap()).await.unwrap().unwrap();
     assert_eq!(earlier, again);
+    assert_eq!((first.answer, again.answer), (Some(201), Some(201)));
 
     let other = runs.accept(vec![new_run()], idempotency("k", "b")).await;
     assert!(matches!(other, Err(AcceptError::KeyReused)), "{other:?}");

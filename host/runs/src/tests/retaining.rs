@@ -56,6 +56,7 @@ async fn run(runs: &Arc<Runs>, data: &str) -> RunId {
         scope: "test".to_owned(),
         key: data.to_owned(),
         input: host_model::digest::Digest::of(b"x"),
+        answer: None,
     };
     let new = new_run_of(&acme(), "intake", &format!("\"{data}\""));
     let id = runs.accept(vec![new], Some(key)).await.unwrap().runs[0];
