@@ -56,6 +56,8 @@ impl Files {
 pub(crate) struct Mistake {
     /// The line, from 1, if it is about one.
     pub(crate) line: Option<u64>,
+    /// The column of that line, from 1, if it is known.
+    pub(crate) column: Option<u64>,
     /// What is wrong there and what to do.
     pub(crate) message: String,
 }
@@ -71,11 +73,12 @@ pub(crate) struct Mistakes {
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, Mistake { line, message }) in self.mistakes.iter().take(MAX_MISTAKES).enumerate() {
+        for (place, Mistake { line, column, message }) in self.mistakes.iter().take(MAX_MISTAKES).enumerate()
+        {
             let separator = if place == 0 { "" } else { "\n" };
             let message = message.replace('\n', " "); // a line each, for programs that read them
             match line {
-                Some(line) => write!(f, "{separator}{} line {line}: {message}", self.file)?,
+                Some(line) => write!(f, "{separator}{} {}: {message}", self.file, place_of(*line, *column))?,
                 None => write!(f, "{separator}{}: {message}", self.file)?,
             }
         }
@@ -84,6 +87,11 @@ impl fmt::Display for Mistakes {
             _ => Ok(()),
         }
     }
+}
+
+/// A place in a file: `line 4`, `line 4:9`.
+pub(crate) fn place_of(line: u64, column: Option<u64>) -> String {
+    column.map_or_else(|| format!("line {line}"), |column| format!("line {line}:{column}"))
 }
 
 /// What a document says it is.
@@ -112,7 +120,7 @@ pub(crate) fn parse_all(text: &str, files: &Files) -> (Vec<Document>, Vec<Mistak
             "the file has {} documents, the limit is {MAX_DOCUMENTS}: apply it in parts",
             parts.len()
         );
-        return (Vec::new(), vec![Mistake { line: None, message }]);
+        return (Vec::new(), vec![Mistake { line: None, column: None, message }]);
     }
     let (mut documents, mut mistakes) = (Vec::new(), Vec::new());
     for part in parts {

@@ -98,11 +98,11 @@ async fn every_mistake_is_told_with_its_file_and_line_and_nothing_is_applied() {
     let second =
         format!("{}---\n{}", STEPS, STEPS.replace("keep", "other").replace("call: crm.", "bad-step: crm."));
     let detail = refused(&second, "").await;
-    assert!(detail.contains("lead.yaml line 17: workflow `other`: unknown step `bad-step`"), "{detail}");
-    assert!(detail.contains("lead.yaml line 19: "), "both of them: {detail}");
+    assert!(detail.contains("lead.yaml line 17:1: workflow `other`: unknown step `bad-step`"), "{detail}");
+    assert!(detail.contains("lead.yaml line 19:1: "), "both of them: {detail}");
     // What cannot be read at all does not hide what is wrong with the steps.
     let detail = refused(&format!("{second}---\nkind: workflow\nnaem: x\n"), "&dry-run=true").await;
-    assert!(detail.contains("line 17: ") && detail.contains("unknown key `naem`"), "{detail}");
+    assert!(detail.contains("line 17:1: ") && detail.contains("unknown key `naem`"), "{detail}");
 
     for (from, to, want) in [
         (
@@ -153,7 +153,7 @@ async fn several_files_in_one_text_keep_their_own_lines() {
 async fn a_warning_does_not_keep_a_workflow_out() {
     let world = World::with_reader().await;
     let done = world.apply(&STEPS.replace("twice", "odd"), "tenant=acme").await.ok();
-    assert_eq!(done[0]["warnings"], json!(["lead.yaml line 8: odd"]));
+    assert_eq!(done[0]["warnings"], json!(["lead.yaml line 8:1: odd"]));
 }
 
 #[tokio::test]
@@ -183,4 +183,39 @@ async fn a_message_is_published_by_hand() {
     world.post("/tenants/acme/topics/leads", "\"refuse\"").await.refused(422, "invalid");
     world.post("/tenants/acme/topics/leads", "{").await.refused(400, "bad-request");
     world.post("/tenants/acme/topics/No!", "{}").await.refused(404, "not-found");
+}
+
+#[tokio::test]
+async fn workflows_that_start_each_other_without_end_are_refused_and_where_something_decides_warned_of() {
+    let world = World::with_reader().await;
+    let made = |name: &str, triggers: &str, steps: &str| {
+        format!("kind: workflow\nname: {name}\n{triggers}steps:\n  - {steps}\n---\n")
+    };
+    let on = |rest: &str| format!("triggers: [ {{ topic: {{ name: leads{rest} }} }} ]\n");
+    let two = |a: &str, triggers: &str, b: &str| made("a", "", a) + &made("b", triggers, b);
+    for (text, line, want) in [
+        (made("a", "", "start-workflow: a"), 4, "workflow `a`: this starts `a` again, and so on without end"),
+        (two("start-workflow: b", "", "start-workflow: a"), 4, "this starts `b`, which starts `a` again"),
+        (
+            two("start-topic: leads", &on(""), "start-workflow: a"),
+            4,
+            "this starts `b`, which starts `a` again",
+        ),
+    ] {
+        let detail = world.apply(&text, "tenant=acme").await.refused(422, "invalid");
+        assert!(detail.contains(&format!("lead.yaml line {line}: ")) && detail.contains(want), "{detail}");
+    }
+    // The second closes the circle, and is the one that is told.
+    world.apply(&made("b", "", "start-workflow: a?"), "tenant=acme").await.ok();
+    let done = world.apply(&made("a", "", "start-workflow: b"), "tenant=acme").await.ok();
+    let warning = done[0]["warnings"][0].as_str().unwrap();
+    assert!(warning.starts_with("lead.yaml line 4: workflow `a`: this may start `b`, which"), "{warning}");
+    let again = world.apply(&made("b", "", "start-workflow: a"), "tenant=acme").await.refused(422, "invalid");
+    assert!(again.contains("workflow `b`: this starts `a`, which starts `b` again"), "{again}");
+    for text in [
+        two("start-topic: leads", &on(", when: .n"), "start-workflow: a"),
+        two("start-topic: leads", "", "start-workflow: a"),
+    ] {
+        world.apply(&text, "tenant=acme&dry-run=true").await.ok();
+    }
 }

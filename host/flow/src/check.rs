@@ -47,7 +47,7 @@ pub struct Surroundings {
 
 /// What is wrong with a workflow, in the order of the lines.
 pub fn check(flow: &Flow, around: &Surroundings) -> Vec<Problem> {
-    let mut checker = Checker { flow, around, later: flow.places(), open: Vec::new(), problems: Vec::new() };
+    let mut checker = Checker { around, later: flow.places(), open: Vec::new(), problems: Vec::new() };
     let mut scope = Scope::default();
     scope.built_in("message");
     for (name, _) in &flow.given {
@@ -71,7 +71,6 @@ pub fn check(flow: &Flow, around: &Surroundings) -> Vec<Problem> {
 }
 
 struct Checker<'a> {
-    flow: &'a Flow,
     around: &'a Surroundings,
     /// Where each variable is set, for what is said of one that is not yet.
     later: BTreeMap<&'a str, u32>,
@@ -238,9 +237,9 @@ impl<'a> Checker<'a> {
                 *scope = inner;
                 ended
             }
-            What::Workflow { workflow, input, wait } => {
+            What::Workflow { workflow, input, .. } => {
                 self.template(input, scope);
-                self.workflow(step, workflow, *wait);
+                self.workflow(step, workflow);
                 false
             }
             What::Publish { topic, data } => {
@@ -283,17 +282,10 @@ impl<'a> Checker<'a> {
         all
     }
 
-    fn workflow(&mut self, step: &Step, workflow: &str, wait: bool) {
-        let itself = self.flow.name.as_deref() == Some(workflow);
-        if itself {
-            let end = if wait {
-                ", and waits for it: without a condition it never ends"
-            } else {
-                ": without a condition it goes on for ever"
-            };
-            let message = format!("`{workflow}` starts itself{end}");
-            self.problems.push(Problem::warning(step.line, step.column, message));
-        } else if !self.around.workflows.iter().any(|known| known == workflow) {
+    /// Whether it is there. That workflows start each other in a circle is seen
+    /// by who knows them all.
+    fn workflow(&mut self, step: &Step, workflow: &str) {
+        if !self.around.workflows.iter().any(|known| known == workflow) {
             let near = hint(workflow, self.around.workflows.iter().map(String::as_str));
             let message = format!("there is no workflow `{workflow}`{near}");
             self.problems.push(Problem::new(step.line, step.column, message));

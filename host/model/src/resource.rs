@@ -25,7 +25,7 @@ use crate::suggest::nearest;
 pub use self::verify::Verify;
 pub use self::workflow::{
     BadWorkflow, Checked, Deduplicate, MAX_EXPRESSION, MAX_SOURCE, MAX_WINDOW_S, ReadElsewhere, Source,
-    Trigger, Use, Workflow, WorkflowSpec,
+    Start, StartBy, Trigger, Use, Workflow, WorkflowSpec,
 };
 
 /// One resource, as written. `kind` says which.

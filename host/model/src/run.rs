@@ -13,6 +13,10 @@ use crate::name::{ConnectionName, PackageRef, ScheduleName, TenantId, TopicName,
 use crate::outcome::{LogLine, Outcome, Usage};
 use crate::retry::Retry;
 
+/// How many levels deep runs may start runs; said in `wit/`. Deeper than any
+/// composition that people read, and soon the end of one that starts itself.
+pub const MAX_DEPTH: u8 = 8;
+
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -10,7 +10,7 @@ use host_model::id::RunId;
 use host_model::message::Draft;
 use host_model::name::{TopicName, WorkflowName};
 use host_model::outcome::{CallError, Outcome};
-use host_model::run::StartedBy;
+use host_model::run::{MAX_DEPTH, StartedBy};
 use host_store::{Commit, StoreError};
 
 use crate::accept::{AcceptError, NewRun};
@@ -22,9 +22,6 @@ use crate::perform::{Order, only};
 use crate::record::Did;
 use crate::tail::Also;
 use crate::{Runs, keys};
-
-/// How many levels deep runs may start runs; said in `wit/`.
-const MAX_DEPTH: u8 = 8;
 
 /// The most workflows that one publication may start: their runs and the step
 /// are one commit.

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod approval;
+mod circles;
 mod cli;
 mod composing;
 mod lead;

@@ -1,6 +1,6 @@
 //! `check`: what is wrong with a workflow, or its tree.
 
-use host_flow::{Flow, Level, Problem, Surroundings, Use};
+use host_flow::{Flow, Level, Problem, Start, Surroundings, Use};
 use serde::{Deserialize, Serialize};
 
 /// A workflow's text and what is around it.
@@ -20,6 +20,7 @@ pub(crate) struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     flow: Option<Flow>,
     uses: Vec<Use>,
+    starts: Vec<Start>,
 }
 
 pub(crate) fn answer(question: &Question) -> Answer {
@@ -28,9 +29,9 @@ pub(crate) fn answer(question: &Question) -> Answer {
         Err(problems) => return Answer { problems, ..Answer::default() },
     };
     let problems = host_flow::check(&flow, &question.surroundings);
-    let uses = flow.uses();
+    let (uses, starts) = (flow.uses(), flow.starts());
     let works = problems.iter().all(|problem| problem.level != Level::Error);
-    Answer { problems, flow: works.then_some(flow), uses }
+    Answer { problems, flow: works.then_some(flow), uses, starts }
 }
 
 #[cfg(test)]
@@ -48,6 +49,7 @@ mod tests {
         let told = told("steps:\n- call: crm.find\n");
         assert_eq!(told["problems"], json!([]));
         assert_eq!(told["uses"], json!([{ "connection": "crm", "endpoint": "find", "line": 2 }]));
+        assert_eq!(told["starts"], json!([]));
         assert_eq!(told["flow"]["file"], "lead.yaml");
         assert_eq!(told["flow"]["steps"][0]["line"], 2);
     }

@@ -47,6 +47,8 @@ struct Problem<'a> {
     /// None if it is about no file alone.
     file: Option<&'a str>,
     line: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<u64>,
     message: &'a str,
 }
 
@@ -142,15 +144,18 @@ impl Bundle {
 
     /// A line of what the server said, taken apart.
     fn problem<'a>(&'a self, told: &'a str) -> Problem<'a> {
-        let whole = Problem { file: None, line: None, message: told };
+        let whole = Problem { file: None, line: None, column: None, message: told };
         for (file, _) in &self.parts {
             let Some(rest) = told.strip_prefix(file.as_str()) else { continue };
             if let Some(message) = rest.strip_prefix(": ") {
-                return Problem { file: Some(file), line: None, message };
+                return Problem { file: Some(file), line: None, column: None, message };
             }
             let placed = rest.strip_prefix(" line ").and_then(|rest| rest.split_once(": "));
-            if let Some((line, message)) = placed.and_then(|(line, said)| Some((line.parse().ok()?, said))) {
-                return Problem { file: Some(file), line: Some(line), message };
+            let Some((place, message)) = placed else { continue };
+            let (line, column) =
+                place.split_once(':').map_or((place, None), |(line, it)| (line, it.parse().ok()));
+            if let Ok(line) = line.parse() {
+                return Problem { file: Some(file), line: Some(line), column, message };
             }
         }
         whole
@@ -176,6 +181,11 @@ fn a_line_of_the_whole_is_told_as_one_of_its_file() {
     bundle.add("a.yaml".to_owned(), b"kind: connection\nname: a");
     bundle.add("b.yaml".to_owned(), b"kind: workflow\nname: b\n");
     assert_eq!(bundle.text, b"kind: connection\nname: a\n---\nkind: workflow\nname: b\n");
-    let told = "the files line 2: x\nthe files line 5: y: z\nthe files: w\n... and 3 more";
-    assert_eq!(bundle.relocated(told), "a.yaml line 2: x\nb.yaml line 2: y: z\nthe files: w\n... and 3 more");
+    let told = "the files line 2: x\nthe files line 5:9: y: z\nthe files: w\n... and 3 more";
+    assert_eq!(
+        bundle.relocated(told),
+        "a.yaml line 2: x\nb.yaml line 2:9: y: z\nthe files: w\n... and 3 more"
+    );
+    let Problem { file, line, column, message } = bundle.problem("b.yaml line 2:9: y: z");
+    assert_eq!((file, line, column, message), (Some("b.yaml"), Some(2), Some(9), "y: z"));
 }

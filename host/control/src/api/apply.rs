@@ -82,7 +82,8 @@ fn as_mistakes(objections: Vec<Objection>, documents: &[Document]) -> Vec<Mistak
         let document = objection.edit.and_then(|place| documents.get(place));
         objection.line.or(document.map(|document| document.line))
     };
-    objections.into_iter().map(|it| Mistake { line: line(&it), message: it.message }).collect()
+    let mistake = |it: Objection| Mistake { line: line(&it), column: it.column, message: it.message };
+    objections.into_iter().map(mistake).collect()
 }
 
 fn refused(file: String, mut mistakes: Vec<Mistake>) -> Refusal {
@@ -125,8 +126,9 @@ async fn documents(
 fn tenants_in(documents: &[Document]) -> Option<Vec<Mistake>> {
     let message = "`kind: tenant` takes an operator's token";
     let tenants = documents.iter().filter(|document| matches!(document.resource, Resource::Tenant(_)));
-    let mistakes: Vec<_> =
-        tenants.map(|document| Mistake { line: Some(document.line), message: message.to_owned() }).collect();
+    let mistakes: Vec<_> = tenants
+        .map(|document| Mistake { line: Some(document.line), column: None, message: message.to_owned() })
+        .collect();
     (!mistakes.is_empty()).then_some(mistakes)
 }
 

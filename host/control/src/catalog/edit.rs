@@ -80,6 +80,8 @@ pub(crate) struct Objection {
     pub(crate) edit: Option<usize>,
     /// The line of the applied text, if it is known better than the edit's own.
     pub(crate) line: Option<u64>,
+    /// The column of that line, if it is known.
+    pub(crate) column: Option<u64>,
     pub(crate) message: String,
 }
 
@@ -295,6 +297,11 @@ impl Plan {
     }
 
     fn object(&mut self, edit: usize, message: impl Into<String>) {
-        self.objections.push(Objection { edit: Some(edit), line: None, message: message.into() });
+        self.objections.push(Objection {
+            edit: Some(edit),
+            line: None,
+            column: None,
+            message: message.into(),
+        });
     }
 }

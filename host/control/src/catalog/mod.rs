@@ -9,6 +9,7 @@
 //! - A kept resource that no longer fits is left out with its error; the host
 //!   goes on with the others.
 
+mod cycles;
 mod edit;
 mod reading;
 mod resolve;
@@ -194,7 +195,7 @@ impl Catalog {
             if !tenants.contains_key(&id) && self.store.get(&stored::retired_key(&id)).await?.is_some() {
                 let message =
                     format!("tenant `{id}` was deleted, and an id is never given again: choose another");
-                plan.objections.push(Objection { edit: None, line: None, message });
+                plan.objections.push(Objection { edit: None, line: None, column: None, message });
             }
             let resolved = self.resolve(&written).await?;
             let before = held.tenants.get(&id).map(|tenant| &tenant.resolved.errors);
@@ -207,13 +208,13 @@ impl Catalog {
                     None if broken_before => continue,
                     None => format!("this would break {kind} `{name}`: {error}"),
                 };
-                plan.objections.push(Objection { edit, line: None, message });
+                plan.objections.push(Objection { edit, line: None, column: None, message });
             }
             for (name, message) in
                 held.tenants.get(&id).into_iter().flat_map(|before| schemas::changed_in_use(before, &written))
             {
                 let edit = plan.of.get(&(id.clone(), (SchemaSpec::KIND, name.to_string()))).copied();
-                plan.objections.push(Objection { edit, line: None, message });
+                plan.objections.push(Objection { edit, line: None, column: None, message });
             }
             tenants.insert(id, Arc::new(Tenant { written, resolved }));
         }

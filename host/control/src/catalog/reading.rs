@@ -11,7 +11,7 @@ use host_model::digest::Digest;
 use host_model::manifest::{Direction, Manifest};
 use host_model::name::{EndpointName, PackageName, SchemaRef, TenantId};
 use host_model::outcome::Outcome;
-use host_model::resource::{Checked, Connection, Package, Resource, Source, Use, WorkflowSpec};
+use host_model::resource::{Checked, Connection, Package, Resource, Source, Start, Use, WorkflowSpec};
 use host_schemas::shipped;
 use host_store::Blobs;
 use registry::Registry;
@@ -19,9 +19,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::cycles::{Cycle, cycles};
 use super::resolve::Packages;
 use super::stored::Written;
 use super::{Catalog, Edit, EditError, Objection, Plan};
+use crate::documents::place_of;
 use crate::ports::{Calls, PortError};
 
 /// The guest that reads steps and expressions.
@@ -94,11 +96,15 @@ struct Answer {
     flow: Option<Box<RawValue>>,
     #[serde(default)]
     uses: Vec<Use>,
+    #[serde(default)]
+    starts: Vec<Start>,
 }
 
 #[derive(Deserialize)]
 struct Problem {
     line: u64,
+    #[serde(default)]
+    column: Option<u64>,
     message: String,
     #[serde(default)]
     level: Level,
@@ -115,7 +121,7 @@ enum Level {
 /// What the reader made of a text.
 enum Read {
     Well(Checked, Bytes, Vec<String>),
-    Badly(Vec<(u64, String)>),
+    Badly(Vec<(u64, Option<u64>, String)>),
 }
 
 /// Edits whose texts have been read, and what was found.
@@ -164,7 +170,7 @@ impl Reader {
         let question = Question { text: &padded, file: &source.file, surroundings };
         let question =
             serde_json::to_string(&question).map_err(|error| PortError::Internal(error.to_string()))?;
-        let first = |message: String| Read::Badly(vec![(source.before + 1, message)]);
+        let first = |message: String| Read::Badly(vec![(source.before + 1, None, message)]);
         let answer = match self.ask(tenant, CHECK, question).await? {
             Outcome::Answered(answer) => answer,
             other => return Ok(first(format!("the steps cannot be checked: {}", ended(&other)))),
@@ -182,15 +188,16 @@ impl Reader {
                 let mut uses = answer.uses;
                 uses.sort();
                 uses.dedup_by(|a, b| (&a.connection, &a.endpoint) == (&b.connection, &b.endpoint));
-                let checked = Checked { package, definition: Digest::of(&definition), uses };
+                let checked =
+                    Checked { package, definition: Digest::of(&definition), uses, starts: answer.starts };
                 let warnings = warnings
                     .into_iter()
-                    .map(|it| format!("{} line {}: {}", source.file, it.line, it.message))
+                    .map(|it| format!("{} {}: {}", source.file, place_of(it.line, it.column), it.message))
                     .collect();
                 Ok(Read::Well(checked, definition, warnings))
             }
             None if errors.is_empty() => Ok(first("the checker gave nothing back".to_owned())),
-            _ => Ok(Read::Badly(errors.into_iter().map(|it| (it.line, it.message)).collect())),
+            _ => Ok(Read::Badly(errors.into_iter().map(|it| (it.line, it.column, it.message)).collect())),
         }
     }
 
@@ -271,12 +278,12 @@ impl Catalog {
                 packages.insert(tenant.clone(), self.packages(written).await?);
             }
             let Some(packages) = packages.get(&tenant) else { continue };
-            let object = |line: Option<u64>, message: String| {
+            let object = |line: Option<u64>, column: Option<u64>, message: String| {
                 let message = format!("workflow `{}`: {message}", spec.name);
-                Objection { edit: Some(place), line, message }
+                Objection { edit: Some(place), line, column, message }
             };
             for message in self.reader.expressions(&tenant, spec).await? {
-                objections.push(object(None, message));
+                objections.push(object(None, None, message));
             }
             let Some(source) = &spec.source else { continue };
             match self.reader.read(&tenant, source, &surroundings(written, packages)).await? {
@@ -288,9 +295,17 @@ impl Catalog {
                     set_checked(edit, checked);
                 }
                 Read::Badly(problems) => {
-                    objections
-                        .extend(problems.into_iter().map(|(line, message)| object(Some(line), message)));
+                    let object = |(line, column, message)| object(Some(line), column, message);
+                    objections.extend(problems.into_iter().map(object));
                 }
+            }
+        }
+        for Cycle { edit, file, line, certain, message } in cycles(&edits, &after) {
+            match certain {
+                true => {
+                    objections.push(Objection { edit: Some(edit), line: Some(line), column: None, message })
+                }
+                false => warnings.entry(edit).or_default().push(format!("{file} line {line}: {message}")),
             }
         }
         Ok(Looked { edits, objections, warnings })
@@ -322,7 +337,7 @@ fn set_checked(edit: &mut Edit, checked: Checked) {
     if let Edit::Put(_, resource) = edit
         && let Resource::Workflow(WorkflowSpec { source: Some(source), .. }) = &mut **resource
     {
-        source.checked = Some(checked);
+        source.checked = Some(Box::new(checked));
     }
 }
 

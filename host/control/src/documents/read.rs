@@ -49,7 +49,7 @@ pub(super) fn read<T: DeserializeOwned>(part: &Part<'_>) -> Result<T, Mistake> {
 
 fn mistake(part: &Part<'_>, error: &Error) -> Mistake {
     let line = error.location().map_or(part.line, |place| part.before + place.line().max(1));
-    Mistake { line: Some(line), message: explain(error.without_snippet()) }
+    Mistake { line: Some(line), column: None, message: explain(error.without_snippet()) }
 }
 
 fn explain(error: &Error) -> String {

@@ -63,7 +63,8 @@ impl Calls for FakeCalls {
     }
 }
 
-/// Plays `wharf/expression`: `call: a.b` is a call, `bad-step` a mistake, `odd`
+/// Plays `wharf/expression`: `call: a.b` is a call, `start-workflow: b` and
+/// `start-topic: t` start others, or may with `?` at the end, `bad-step` a mistake, `odd`
 /// a warning, `bomb` passes a bound; an expression with `|||` is no jq.
 fn reader(endpoint: &str, question: &Value) -> Outcome<String> {
     if endpoint == "evaluate" {
@@ -80,12 +81,18 @@ fn reader(endpoint: &str, question: &Value) -> Outcome<String> {
             _ => Outcome::Declined(CallError::NotFound("the workflow has no such step".to_owned())),
         };
     }
-    let (mut problems, mut uses) = (Vec::new(), Vec::new());
+    let (mut problems, mut uses, mut starts) = (Vec::new(), Vec::new(), Vec::new());
     for (number, line) in question["text"].as_str().unwrap().lines().enumerate() {
         let number = number + 1;
         if let Some((_, called)) = line.split_once("call: ") {
             let (connection, endpoint) = called.split_once('.').unwrap();
             uses.push(json!({ "connection": connection, "endpoint": endpoint, "line": number }));
+        }
+        for by in ["workflow", "topic"] {
+            if let Some((_, name)) = line.split_once(&format!("start-{by}: ")) {
+                let (name, certain) = name.split_once('?').map_or((name, true), |(name, _)| (name, false));
+                starts.push(json!({ "by": by, "name": name, "line": number, "certain": certain }));
+            }
         }
         if line.contains("bad-step") {
             problems.push(json!({ "line": number, "column": 1, "message": "unknown step `bad-step`" }));
@@ -99,7 +106,9 @@ fn reader(endpoint: &str, question: &Value) -> Outcome<String> {
         }
     }
     let flow = json!({ "file": question["file"], "steps": [], "text": question["text"] });
-    Outcome::Answered(json!({ "problems": problems, "flow": flow, "uses": uses }).to_string())
+    Outcome::Answered(
+        json!({ "problems": problems, "flow": flow, "uses": uses, "starts": starts }).to_string(),
+    )
 }
 
 /// One run of acme's.

@@ -1,7 +1,7 @@
 //! What is found before a run.
 
 use super::{document, flow, said};
-use crate::{Level, Surroundings, check, read};
+use crate::{Surroundings, check, read};
 
 /// Each of these steps is told exactly this; an empty text is nothing.
 fn all_say(table: &[(&str, &str)]) {
@@ -163,16 +163,6 @@ fn unknown_connections_endpoints_and_workflows_are_found() {
     ]);
     let alone = check(&flow("- call: crm.find"), &Surroundings::default());
     assert_eq!(alone[0].message, "there is no connection `crm`");
-}
-
-#[test]
-fn a_workflow_that_starts_itself_is_warned_of() {
-    for (wait, want) in [("", "and waits for it"), ("\n    wait: false", "goes on for ever")] {
-        let text = format!("name: invoice\nsteps:\n  - workflow: invoice{wait}");
-        let told = check(&read(&text, "f.yaml").unwrap(), &super::around());
-        assert_eq!((told[0].line, told[0].level), (3, Level::Warning));
-        assert!(told[0].message.starts_with("`invoice` starts itself") && told[0].message.contains(want));
-    }
 }
 
 #[test]

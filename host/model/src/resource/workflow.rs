@@ -92,7 +92,7 @@ pub struct Source {
     /// What the host made of the text. Only the host writes this; what a
     /// caller sends is put aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub checked: Option<Checked>,
+    pub checked: Option<Box<Checked>>,
 }
 
 /// What the checker made of a workflow's text.
@@ -105,6 +105,33 @@ pub struct Checked {
     pub definition: Digest,
     /// Whom the steps call.
     pub uses: Vec<Use>,
+    /// Which other workflows the steps start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub starts: Vec<Start>,
+}
+
+/// By what a workflow is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartBy {
+    /// Its name.
+    Workflow,
+    /// A topic.
+    Topic,
+}
+
+/// A step that starts other workflows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Start {
+    /// How it says which.
+    pub by: StartBy,
+    /// The name of the workflow, or of the topic.
+    pub name: String,
+    /// The line of the file, from 1.
+    pub line: u64,
+    /// Whether every run that goes well does it; otherwise something decides.
+    pub certain: bool,
 }
 
 /// A call that stands in a workflow's text.
