@@ -15,4 +15,5 @@ mod step_test;
 mod steps;
 mod stopping;
 mod triggers;
+mod waiting;
 mod webhooks;
