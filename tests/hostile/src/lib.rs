@@ -19,6 +19,7 @@ mod lost;
 mod packages;
 mod scene;
 mod servers;
+mod steps;
 mod traps;
 mod wire;
 mod written;
