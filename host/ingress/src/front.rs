@@ -3,6 +3,7 @@
 //! path tells them from the rest.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use http::{Method, Request};
 use tower_service::Service;
 
 use crate::alarm::Alarm;
+use crate::peer::sender;
 use crate::reply::Audience;
 use crate::{Address, Inbound, Limits, Refusal, Reply};
 
@@ -46,14 +48,19 @@ impl<S: Stages> Front<S> {
         Self { proxies, ..self }
     }
 
-    /// Answers one request; the time limits of its connection ring `alarm`.
-    pub(crate) async fn answer<B>(&self, request: Request<B>, alarm: &Alarm) -> Response
+    /// Answers one request; `socket` is its connection's other end, whose time limits ring `alarm`.
+    pub(crate) async fn answer<B>(
+        &self,
+        request: Request<B>,
+        socket: Option<IpAddr>,
+        alarm: &Alarm,
+    ) -> Response
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
         match Address::of(request.uri().path()) {
-            Some(_) => self.stage(request.map(Body::new), alarm).await,
+            Some(_) => self.stage(request.map(Body::new), socket, alarm).await,
             None => match self.rest.clone().call(request).await {
                 Ok(response) => response,
                 Err(never) => match never {},
@@ -61,8 +68,9 @@ impl<S: Stages> Front<S> {
         }
     }
 
-    async fn stage(&self, request: Request<Body>, alarm: &Alarm) -> Response {
-        let inbound = match Inbound::new(request, &self.limits, &self.proxies, alarm.clone()) {
+    async fn stage(&self, request: Request<Body>, socket: Option<IpAddr>, alarm: &Alarm) -> Response {
+        let peer = socket.and_then(|socket| sender(socket, request.headers(), &self.proxies));
+        let inbound = match Inbound::new(request, peer, &self.limits, alarm.clone()) {
             Ok(inbound) => inbound,
             Err(refusal) => return refusal.into_response(),
         };

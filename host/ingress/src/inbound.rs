@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use host_model::resource::verify::IpRange;
 use http::{HeaderMap, Method, Request, Uri, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use crate::address::{Address, is_decodable};
 use crate::alarm::Alarm;
-use crate::peer::{Socket, sender};
 use crate::{Limits, Prefer, Refusal, headers};
 
 /// The most bytes of an `Idempotency-Key`: it becomes part of a storage key.
@@ -67,8 +65,8 @@ impl Inbound {
     /// Checks everything that can be told without reading the body.
     pub(crate) fn new(
         request: Request<Body>,
+        peer: Option<IpAddr>,
         limits: &Limits,
-        proxies: &[IpRange],
         alarm: Alarm,
     ) -> Result<Self, Refusal> {
         let (head, body) = request.into_parts();
@@ -87,9 +85,8 @@ impl Inbound {
             Some(Address::Hook { .. } | Address::Event { .. }) => None,
             None => return Err(Refusal::NoRoute),
         };
-        let socket = head.extensions.get::<Socket>();
         Ok(Self {
-            peer: socket.and_then(|socket| sender(socket.0, &head.headers, proxies)),
+            peer,
             prefer: Prefer::of(&head.headers, limits.longest_wait),
             idempotency_key: idempotency_key(&head.headers)?,
             token,

@@ -5,10 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use host_model::resource::verify::IpRange;
 use http::HeaderMap;
 
-/// The other end of a request's socket, put into its extensions.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Socket(pub(crate) IpAddr);
-
 /// Goes from the socket towards the sender for as long as a trusted proxy
 /// speaks, each of which adds whom it heard to `X-Forwarded-For`. What comes
 /// before that anybody may have written. `None` if a proxy's word is no address.

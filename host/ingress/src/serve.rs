@@ -20,7 +20,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::alarm::Alarm;
 use crate::front::{Front, Stages};
-use crate::peer::Socket;
 use crate::stall::Stalling;
 use crate::unread::Watched;
 
@@ -145,15 +144,14 @@ async fn connection<S: Stages>(stream: TcpStream, front: Arc<Front<S>>, settings
     }
     let alarm = Alarm::default();
     let timer = alarm.clone();
-    let socket = stream.peer_addr().ok().map(|peer| Socket(peer.ip()));
+    let socket = stream.peer_addr().ok().map(|peer| peer.ip());
     // Boxed, so that the connection can be taken apart at its end.
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        if let Some(socket) = socket {
-            request.extensions_mut().insert(socket);
-        }
+    let service = service_fn(move |request: Request<Incoming>| {
         let (request, unread) = Watched::request(request);
         let (front, alarm) = (Arc::clone(&front), alarm.clone());
-        Box::pin(async move { Ok::<_, Infallible>(unread.close_after(front.answer(request, &alarm).await)) })
+        Box::pin(async move {
+            Ok::<_, Infallible>(unread.close_after(front.answer(request, socket, &alarm).await))
+        })
     });
     let stream = TokioIo::new(Stalling::new(stream, settings.stall_time));
     let mut connection = http1::Builder::new()

@@ -44,7 +44,7 @@ fn echo(limits: Limits) -> Front<Scripted> {
 }
 
 async fn send(front: &Front<Scripted>, request: Request<Body>) -> Response {
-    front.answer(request, &alarm::Alarm::default()).await
+    front.answer(request, None, &alarm::Alarm::default()).await
 }
 
 async fn body_of(response: Response) -> bytes::Bytes {
