@@ -40,8 +40,19 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Whether the time that a header says is near enough to now.
+pub(crate) fn timely(
+    text: &str,
+    format: TimeFormat,
+    header: &HeaderName,
+    now: Timestamp,
+    tolerance_s: u32,
+) -> Result<(), Rejected> {
+    near(time(text, format).ok_or_else(|| Rejected::Malformed(header.clone()))?, now, tolerance_s)
+}
+
 /// The time that a text says, one spelling for each.
-pub(crate) fn time(text: &str, format: TimeFormat) -> Option<Timestamp> {
+fn time(text: &str, format: TimeFormat) -> Option<Timestamp> {
     let number = || {
         let plain = (1..=MAX_DIGITS).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_digit())
@@ -56,7 +67,7 @@ pub(crate) fn time(text: &str, format: TimeFormat) -> Option<Timestamp> {
 }
 
 /// Whether a time is near enough to now, in whole seconds: what senders write.
-pub(crate) fn near(then: Timestamp, now: Timestamp, tolerance_s: u32) -> Result<(), Rejected> {
+fn near(then: Timestamp, now: Timestamp, tolerance_s: u32) -> Result<(), Rejected> {
     let age = now.timestamp().saturating_sub(then.timestamp());
     match age.unsigned_abs() {
         off if off <= u64::from(tolerance_s) => Ok(()),

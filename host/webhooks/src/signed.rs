@@ -8,15 +8,14 @@ use http::HeaderName;
 
 use crate::event::{EventId, json_field};
 use crate::key::{MAX_SIGNATURES, decoded, hmac_key, matching, secret_bytes};
-use crate::request::{near, time};
+use crate::request::timely;
 use crate::{Rejected, Request, Secrets};
 
 /// <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>:
 /// the body alone is signed, neither a time nor the delivery's id.
 pub(crate) fn github(spec: &KeysSpec, secrets: &Secrets, request: &Request<'_>) -> Result<EventId, Rejected> {
     let header = HeaderName::from_static("x-hub-signature-256");
-    let signature = request.one(&header)?.strip_prefix("sha256=");
-    let signature = signature.and_then(|it| decoded(it, Encoding::Hex)).ok_or(Rejected::Malformed(header))?;
+    let signature = signature(request, &header, "sha256=", Encoding::Hex)?;
     let delivery = request.any(&HeaderName::from_static("x-github-delivery"))?;
     let keys = secrets.keys(&spec.secrets, sha256)?;
     let tag = matching(&keys, &[request.body], &[signature])?;
@@ -47,7 +46,7 @@ pub(crate) fn stripe(
         }
     }
     let timestamp = timestamp.ok_or_else(malformed)?;
-    near(time(timestamp, TimeFormat::Unix).ok_or_else(malformed)?, now, spec.tolerance_s)?;
+    timely(timestamp, TimeFormat::Unix, &header, now, spec.tolerance_s)?;
     let keys = secrets.keys(&spec.secrets, sha256)?;
     let tag = matching(&keys, &[timestamp.as_bytes(), b".", request.body], &signatures)?;
     Ok(from_body(request, "id").unwrap_or_else(|| EventId::signature(tag.as_ref())))
@@ -63,11 +62,10 @@ pub(crate) fn slack(
     request: &Request<'_>,
 ) -> Result<EventId, Rejected> {
     let header = HeaderName::from_static("x-slack-signature");
-    let signature = request.one(&header)?.strip_prefix("v0=");
-    let signature = signature.and_then(|it| decoded(it, Encoding::Hex)).ok_or(Rejected::Malformed(header))?;
+    let signature = signature(request, &header, "v0=", Encoding::Hex)?;
     let header = HeaderName::from_static("x-slack-request-timestamp");
     let timestamp = request.one(&header)?;
-    near(time(timestamp, TimeFormat::Unix).ok_or(Rejected::Malformed(header))?, now, spec.tolerance_s)?;
+    timely(timestamp, TimeFormat::Unix, &header, now, spec.tolerance_s)?;
     let keys = secrets.keys(&spec.secrets, sha256)?;
     let tag = matching(&keys, &[b"v0:", timestamp.as_bytes(), b":", request.body], &[signature])?;
     Ok(from_body(request, "event_id").unwrap_or_else(|| EventId::signature(tag.as_ref())))
@@ -80,14 +78,11 @@ pub(crate) fn hmac(
     now: Timestamp,
     request: &Request<'_>,
 ) -> Result<EventId, Rejected> {
-    let malformed = |header: &HeaderName| Rejected::Malformed(header.clone());
-    let signature = request.one(&spec.header)?.strip_prefix(spec.prefix.as_str());
-    let signature = signature.and_then(|it| decoded(it, spec.encoding));
-    let signature = signature.ok_or_else(|| malformed(&spec.header))?;
+    let signature = signature(request, &spec.header, &spec.prefix, spec.encoding)?;
     let timestamp = match &spec.timestamp {
         Some(at) => {
             let text = request.one(&at.header)?;
-            near(time(text, at.format).ok_or_else(|| malformed(&at.header))?, now, at.tolerance_s)?;
+            timely(text, at.format, &at.header, now, at.tolerance_s)?;
             text
         }
         None => "",
@@ -96,7 +91,7 @@ pub(crate) fn hmac(
         Some(EventIdAt::Header(header)) => {
             let id = request.one(header)?;
             if id.is_empty() || (spec.signed.has_id() && !Signed::takes_id(id)) {
-                return Err(malformed(header));
+                return Err(Rejected::Malformed(header.clone()));
             }
             Some(id)
         }
@@ -120,6 +115,17 @@ pub(crate) fn hmac(
         _ => id.map(EventId::given),
     };
     Ok(given.unwrap_or_else(|| EventId::signature(tag.as_ref())))
+}
+
+/// The one signature that a header holds.
+fn signature(
+    request: &Request<'_>,
+    header: &HeaderName,
+    prefix: &str,
+    encoding: Encoding,
+) -> Result<Vec<u8>, Rejected> {
+    let text = request.one(header)?.strip_prefix(prefix);
+    text.and_then(|it| decoded(it, encoding)).ok_or_else(|| Rejected::Malformed(header.clone()))
 }
 
 fn sha256(secret: &str) -> Result<ring::hmac::Key, &'static str> {

@@ -11,7 +11,7 @@ use ring::hmac;
 
 use crate::event::EventId;
 use crate::key::{base64, hmac_key, matching, signed_by};
-use crate::request::{near, time};
+use crate::request::timely;
 use crate::{Rejected, Request, Secrets};
 
 const SECRET: &str = "whsec_";
@@ -40,8 +40,7 @@ pub(crate) fn verify(
     }
     let timestamp = request.one(&time_header)?;
     let signatures = request.one(&signature_header)?;
-    let then = time(timestamp, TimeFormat::Unix).ok_or(Rejected::Malformed(time_header))?;
-    near(then, now, spec.tolerance_s)?;
+    timely(timestamp, TimeFormat::Unix, &time_header, now, spec.tolerance_s)?;
 
     let of = |version: &str| -> Vec<Vec<u8>> {
         let each = signatures.split(' ').filter_map(|it| it.split_once(','));
