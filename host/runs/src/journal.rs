@@ -40,11 +40,8 @@ use crate::record::{Did, Payload, Wiring};
 use crate::retry::Tries;
 use crate::script::Script;
 use crate::settings::{Backoff, Stops};
-use crate::shelf::Shelf;
+use crate::shelf::{PAGE, Shelf};
 use crate::tail::{Also, MAX_UNDO, Tail};
-
-/// How many steps are read at a time when a run is taken up: 4 MiB at most.
-const PAGE: usize = 64;
 
 /// The most bytes of a mark that are recorded; said in `wit/`.
 const MAX_MARK: usize = 200;

@@ -25,7 +25,7 @@ use crate::retry::Tries;
 use crate::search::{Posted, repost};
 
 /// How many steps are read at a time: 4 MiB at most.
-const PAGE: usize = 64;
+pub(crate) const PAGE: usize = 64;
 
 /// The store and the blobs, as runs use them.
 #[derive(Clone)]

@@ -15,10 +15,9 @@ use host_store::{Commit, StoreError};
 use super::decide::RunStatusWord;
 use super::replay::{From, Replay, ReplayError};
 use crate::record::{Did, Payload, Record, Replied, StepRecord};
+use crate::shelf::PAGE;
 use crate::{Runs, keys};
 
-/// How many steps are read at a time: 4 MiB at most.
-const PAGE: usize = 64;
 /// A commit of them takes no further step when it has so many changes, half of
 /// what the store takes, or so many bytes of texts.
 const CHUNK: usize = MAX_COMMIT / 2;

@@ -17,9 +17,7 @@ use crate::journal::Core;
 use crate::ledger::{Halt, MAX_STEPS};
 use crate::perform::Order;
 use crate::record::{Did, StepRecord};
-
-/// How many steps are read at a time: 4 MiB at most.
-const PAGE: usize = 64;
+use crate::shelf::PAGE;
 
 /// The number of the step that undoes what this step named. Beyond all that a
 /// workflow can ask, and rising in the order in which they are done.

@@ -119,11 +119,7 @@ async fn a_death_at_any_commit_of_a_pass_takes_no_blob_of_a_run_that_is_left() {
             runs.deliver(&acme(), waits, "early", large('a')).await.unwrap();
             world.clock.advance(10 * DAY);
 
-            let mut store = FaultyStore::new(Arc::clone(&world.inner)).die_after(last);
-            if unsure {
-                store = store.with(last.max(1), Fault::Unsure);
-            }
-            let store = Arc::new(store);
+            let store = world.dies_after(last, unsure);
             let dying = world.faulty(&store, &fake);
             let died = dying.remove_old(&dying.stops).await.is_err();
             let cut = dying.remove_blobs(&dying.stops).await.is_err();

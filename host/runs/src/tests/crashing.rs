@@ -69,11 +69,7 @@ async fn a_death_after_any_commit_changes_nothing_visible() {
     for unsure in [false, true] {
         for last in 1..=commits {
             let (world, fake) = (World::new(), Arc::new(Fake::flow(six_steps)));
-            let mut store = FaultyStore::new(Arc::clone(&world.inner)).die_after(last);
-            if unsure {
-                store = store.with(last, Fault::Unsure);
-            }
-            let store = Arc::new(store);
+            let store = world.dies_after(last, unsure);
             let runs = world.faulty(&store, &fake);
             let accepted = runs.accept(vec![new_run()], None).await;
             assert_eq!(accepted.is_ok(), last > 1 || !unsure, "death after commit {last}");
@@ -327,11 +323,8 @@ async fn a_death_after_any_commit_of_sleeps_events_and_children_changes_nothing_
     for unsure in [false, true] {
         for last in 1..=commits {
             let (world, fake) = (World::new(), all_of_it());
-            let mut store = FaultyStore::new(Arc::clone(&world.inner)).die_after(last);
-            if unsure {
-                store = store.with(last, Fault::Unsure);
-            }
-            let runs = world.faulty(&Arc::new(store), &fake);
+            let store = world.dies_after(last, unsure);
+            let runs = world.faulty(&store, &fake);
             let _ = runs.accept(vec![new_run()], None).await;
             outside(&world, &runs).await;
             runs.kill().await;

@@ -9,7 +9,6 @@ use host_model::outcome::CallError;
 use host_model::retention::RetentionSpec;
 use host_model::run::{Run, RunStatus, StartedBy};
 use host_store::Store as _;
-use host_store::faults::{Fault, FaultyStore};
 
 use super::world::*;
 use crate::{Filter, Idempotency, Runs, record::Record, shelf::parse};
@@ -188,11 +187,7 @@ async fn a_death_at_any_commit_leaves_whole_runs_and_the_next_process_removes_th
                 world.clock.advance(10 * DAY);
                 runs.sweep().await.unwrap();
 
-                let mut store = FaultyStore::new(Arc::clone(&world.inner)).die_after(last);
-                if unsure {
-                    store = store.with(last.max(1), Fault::Unsure);
-                }
-                let store = Arc::new(store);
+                let store = world.dies_after(last, unsure);
                 let dying = world.faulty(&store, &fake);
                 let died = dying.remove_old(&dying.stops).await.is_err();
                 let now = runs.show(&acme(), id).await.unwrap();

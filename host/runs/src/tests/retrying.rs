@@ -389,11 +389,8 @@ async fn a_death_after_any_commit_of_backing_off_goes_on_with_the_tries_that_are
     for unsure in [false, true] {
         for last in 1..=commits {
             let (world, fake) = (World::new(), three_that_fail());
-            let mut store = FaultyStore::new(Arc::clone(&world.inner)).die_after(last);
-            if unsure {
-                store = store.with(last, Fault::Unsure);
-            }
-            let runs = world.faulty(&Arc::new(store), &fake);
+            let store = world.dies_after(last, unsure);
+            let runs = world.faulty(&store, &fake);
             let accepted = runs.accept(vec![run_with(Retry::default(), None)], None).await;
             if let Ok(accepted) = accepted {
                 passes(&world, &runs, accepted.runs[0]).await;

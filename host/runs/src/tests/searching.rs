@@ -12,7 +12,7 @@ use host_model::id::RunId;
 use host_model::name::TenantId;
 use host_model::outcome::CallError;
 use host_model::run::{Run, RunStatus, StartedBy};
-use host_store::faults::{Fault, FaultyStore};
+use host_store::faults::FaultyStore;
 use host_store::{MemoryStore, Store};
 use proptest::prelude::*;
 
@@ -405,11 +405,7 @@ async fn the_lists_say_what_the_records_say_after_a_death_at_any_commit() {
     for unsure in [false, true] {
         for last in 1..=commits {
             let (world, fake) = (World::new(), Arc::new(Fake::flow(told)));
-            let mut store = FaultyStore::new(Arc::clone(&world.inner)).die_after(last);
-            if unsure {
-                store = store.with(last, Fault::Unsure);
-            }
-            let store = Arc::new(store);
+            let store = world.dies_after(last, unsure);
             let runs = world.faulty(&store, &fake);
             tokio::select! {
                 _ = much_happens(&runs) => {}

@@ -17,7 +17,7 @@ use host_model::outcome::{CallError, Finished, Outcome, Usage};
 use host_model::resource::{Package, Workflow, WorkflowSpec};
 use host_model::retention::RetentionSpec;
 use host_model::run::{Run, StartedBy, Step};
-use host_store::faults::FaultyStore;
+use host_store::faults::{Fault, FaultyStore};
 use host_store::{Blobs, MemoryStore, Store};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -185,6 +185,12 @@ impl World {
     /// A process on the store that survives.
     pub(crate) fn process(&self, fake: &Arc<Fake>) -> Arc<Runs> {
         self.process_on(Arc::clone(&self.inner) as _, fake, Settings::default())
+    }
+
+    /// The store, which dies after that many commits; if `unsure`, nobody hears of the last one.
+    pub(crate) fn dies_after(&self, last: u64, unsure: bool) -> Arc<FaultyStore<MemoryStore>> {
+        let store = FaultyStore::new(Arc::clone(&self.inner)).die_after(last);
+        Arc::new(if unsure { store.with(last.max(1), Fault::Unsure) } else { store })
     }
 
     /// A process on a store with faults.
