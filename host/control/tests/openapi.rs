@@ -57,6 +57,26 @@ fn ways() -> Vec<(Value, bool)> {
     ]
 }
 
+/// Grants, and whether each is one.
+fn grants() -> Vec<(Value, bool)> {
+    let narrow = |methods: Value, paths: Value| {
+        json!({ "http": [{ "origin": "https://a.example", "methods": methods, "paths": paths }] })
+    };
+    vec![
+        (json!({}), true),
+        (json!({ "http": ["https://a.example"], "kv": true }), true),
+        (json!({ "http": [{ "origin": "https://*.a.example" }] }), true),
+        (json!({ "http": [7] }), false),
+        (json!({ "http": [{ "methods": ["GET"] }] }), false),
+        (json!({ "http": [{ "origin": "https://a.example", "path": "/v1" }] }), false),
+        (narrow(json!(["GET", "M-SEARCH"]), json!(["/", "/v1/x"])), true),
+        (narrow(json!(["get"]), json!([])), false),
+        (narrow(json!([]), json!(["v1"])), false),
+        (narrow(json!(vec!["GET"; 33]), json!([])), false),
+        (json!({ "https": [] }), false),
+    ]
+}
+
 #[tokio::test]
 async fn what_the_document_says_of_a_connection_is_what_is_taken() {
     let world = World::with_lead().await;
@@ -66,11 +86,14 @@ async fn what_the_document_says_of_a_connection_is_what_is_taken() {
     assert_eq!(named, "#/components/schemas/Connection", "{put}");
     let schema = json!({ "$ref": named, "components": document["components"] });
     let schema = jsonschema::draft202012::new(&schema).unwrap();
-    for (verify, right) in ways() {
-        let body = json!({ "name": "other", "package": "example/web-form@0.1.0", "verify": verify });
-        assert_eq!(schema.is_valid(&body), right, "{verify}");
+    let verified = ways().into_iter().map(|(verify, right)| ("verify", verify, right));
+    let granted = grants().into_iter().map(|(grants, right)| ("grants", grants, right));
+    for (key, value, right) in verified.chain(granted) {
+        let mut body = json!({ "name": "other", "package": "example/web-form@0.1.0" });
+        body[key] = value.clone();
+        assert_eq!(schema.is_valid(&body), right, "{value}");
         let status = world.put("/tenants/acme/connections/other", body).await.status;
-        assert_eq!(status.is_success(), right, "{verify}: {status}");
+        assert_eq!(status.is_success(), right, "{value}: {status}");
         if right {
             let shown = world.get("/tenants/acme/connections/other").await.ok();
             let problems: Vec<_> = schema.iter_errors(&shown).map(|error| error.to_string()).collect();

@@ -3,7 +3,7 @@
 //! Takes what a guest made; gives back a [`Cleared`] request that only the
 //! host changes from here on. Nothing is looked up and no secret is read yet.
 
-use host_model::grants::{NotGranted, Origin};
+use host_model::grants::{Asking, NotGranted, Origin};
 use host_model::resource::Connection;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
@@ -41,6 +41,16 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     UPGRADE,
     HeaderName::from_static("http2-settings"),
 ];
+
+/// Headers by which frameworks let a client ask for another method than it sends.
+const METHOD_OVERRIDES: [HeaderName; 3] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+];
+/// Headers by which servers let a proxy ask for another path than it sends.
+const PATH_OVERRIDES: [HeaderName; 2] =
+    [HeaderName::from_static("x-original-url"), HeaderName::from_static("x-rewrite-url")];
 
 /// Whether a header is about the connection and not about the request or the answer.
 pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -91,12 +101,15 @@ pub(crate) fn clear(
 
     let denied = |why: String| Err(EgressError::Denied(format!("{origin} is refused: {why}")));
     let (package, name) = (&connection.package.package, &connection.name);
-    match connection.grants.allows(&origin) {
+    let methods = meant_methods(&parts);
+    let elsewhere = PATH_OVERRIDES.iter().any(|name| parts.headers.contains_key(name));
+    let asking = Asking { origin: &origin, path: parts.uri.path(), methods: &methods, elsewhere };
+    match connection.grants.allows(asking) {
         Ok(()) => {}
-        Err(why @ NotGranted::NotAsked) => {
+        Err(why @ NotGranted::NotAsked(_)) => {
             return denied(format!("{why}; its author adds it there (package `{package}`)"));
         }
-        Err(why @ NotGranted::NotConsented) => {
+        Err(why @ NotGranted::NotConsented(_)) => {
             return denied(format!("{why}; add `{origin}` there (connection `{name}`)"));
         }
     }
@@ -126,6 +139,20 @@ fn check_method(method: &Method) -> Result<(), EgressError> {
         Method::TRACE => invalid("TRACE is refused: it echoes what the host added"),
         _ => Ok(()),
     }
+}
+
+/// The method, and every other that the request asks its server to take it
+/// for: a grant of `POST` is none of `DELETE` in a header.
+fn meant_methods(parts: &http::request::Parts) -> Vec<Method> {
+    // What is no method is taken for one that nobody can send.
+    let read =
+        |text: &[u8]| Method::from_bytes(&text.trim_ascii().to_ascii_uppercase()).unwrap_or(Method::CONNECT);
+    let headers = METHOD_OVERRIDES.into_iter().flat_map(|name| parts.headers.get_all(name));
+    let mut methods = vec![parts.method.clone()];
+    methods.extend(headers.map(|value| read(value.as_bytes())));
+    let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    methods.extend(query.filter(|(name, _)| name == "_method").map(|(_, value)| read(value.as_bytes())));
+    methods
 }
 
 fn origin_of(uri: &Uri) -> Result<Origin, EgressError> {

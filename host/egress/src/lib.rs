@@ -34,7 +34,7 @@ pub use client::{Egress, EgressConfig, EgressSetupError, SendLimits, Sent};
 pub use error::EgressError;
 pub use exchange::{Exchange, ExchangeInfo};
 pub use gate::parse_url;
-pub use policy::{BadRange, Denied, HostRule, Opening, Policy, gate};
+pub use policy::{BadRange, Closing, Denied, HostRule, Opening, Policy, gate};
 pub use resolve::{Resolver, SystemResolver};
 pub use seal::{MasterKey, MasterKeyError};
 pub use vault::{MAX_SECRET, MAX_SECRETS, Vault, VaultError};

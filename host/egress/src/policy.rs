@@ -19,10 +19,36 @@ use crate::address::{canonical, inside, shares_prefix};
 pub struct Policy {
     /// Ranges that are not public and may be dialled all the same.
     pub open: Vec<Opening>,
-    /// Hosts that nobody may name, whatever the grants say.
-    pub deny_hosts: Vec<HostRule>,
-    /// Ranges that nobody may dial; stronger than `open`.
-    pub deny: Vec<Opening>,
+    /// What nobody may reach, whatever the grants say; stronger than `open`.
+    pub closed: Vec<Closing>,
+}
+
+/// What the operator closes: `10.0.0.0/8`, `example.com`, `*.example.com`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Closing {
+    /// Hosts that nobody may name.
+    Host(HostRule),
+    /// Addresses that nobody may dial, whatever name led there.
+    Range(Opening),
+}
+
+impl FromStr for Closing {
+    type Err = BadRange;
+
+    fn from_str(text: &str) -> Result<Self, BadRange> {
+        // A name has neither a bracket, a prefix length nor a port; nor does one end in digits.
+        let last_label = text.rsplit('.').next().unwrap_or_default();
+        let is_range = text.contains(['[', '/', ':']) || last_label.starts_with(|c: char| c.is_ascii_digit());
+        if is_range { text.parse().map(Self::Range) } else { text.parse().map(Self::Host) }
+    }
+}
+
+impl TryFrom<String> for Closing {
+    type Error = BadRange;
+    fn try_from(text: String) -> Result<Self, BadRange> {
+        text.parse()
+    }
 }
 
 /// A range of addresses and ports: `127.0.0.0/8`, `127.0.0.1:9101`,
@@ -173,10 +199,10 @@ impl TryFrom<String> for HostRule {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// The operator closed this host for everybody.
-    #[error("{0} is closed by the operator (egress: deny-hosts)")]
+    #[error("{0} is closed by the operator ([egress] closed)")]
     Host(String),
     /// The operator closed the range.
-    #[error("{0} is closed by the operator (egress: deny)")]
+    #[error("{0} is closed by the operator ([egress] closed)")]
     Closed(IpAddr),
     /// Not a public address, and the operator did not open it.
     #[error("{address} is not a public address ({what})")]
@@ -191,10 +217,18 @@ pub enum Denied {
 impl Policy {
     /// The operator's part of the first gate.
     pub(crate) fn allows_host(&self, origin: &Origin) -> Result<(), Denied> {
-        match self.deny_hosts.iter().any(|HostRule(pattern)| pattern.allows(&origin.host)) {
-            true => Err(Denied::Host(origin.host.clone())),
-            false => Ok(()),
-        }
+        let closed = self.closed.iter().any(|closing| match closing {
+            Closing::Host(HostRule(pattern)) => pattern.allows(&origin.host),
+            Closing::Range(_) => false,
+        });
+        if closed { Err(Denied::Host(origin.host.clone())) } else { Ok(()) }
+    }
+
+    fn closes(&self, address: IpAddr, port: u16) -> bool {
+        self.closed.iter().any(|closing| match closing {
+            Closing::Host(_) => false,
+            Closing::Range(range) => range.covers(address, port),
+        })
     }
 }
 
@@ -206,7 +240,7 @@ pub fn gate(resolved: &[IpAddr], port: u16, policy: &Policy) -> Result<Vec<IpAdd
         .iter()
         .map(|address| {
             let address = canonical(*address);
-            if policy.deny.iter().any(|range| range.covers(address, port)) {
+            if policy.closes(address, port) {
                 return Err(Denied::Closed(address));
             }
             match inside(address) {
@@ -232,9 +266,9 @@ pub(crate) fn opening_for(address: IpAddr, port: u16) -> Opening {
 mod tests {
     use super::*;
 
-    fn policy(open: &[&str], deny: &[&str]) -> Policy {
-        let ranges = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        Policy { open: ranges(open), deny: ranges(deny), deny_hosts: Vec::new() }
+    fn policy(open: &[&str], closed: &[&str]) -> Policy {
+        let open = open.iter().map(|text| text.parse().unwrap()).collect();
+        Policy { open, closed: closed.iter().map(|text| text.parse().unwrap()).collect() }
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -321,8 +355,7 @@ mod tests {
 
     #[test]
     fn a_closed_host_is_closed_in_every_spelling() {
-        let rules = ["evil.example", "*.evil.example"].map(|text| text.parse().unwrap());
-        let policy = Policy { deny_hosts: rules.to_vec(), ..Policy::default() };
+        let policy = policy(&[], &["evil.example", "*.evil.example"]);
         let check =
             |url: &str| policy.allows_host(&Origin::of(&url::Url::parse(url).unwrap()).unwrap()).is_ok();
         assert!(!check("http://EVIL.example./"));
@@ -330,6 +363,27 @@ mod tests {
         assert!(check("https://notevil.example/"));
         for bad in ["", "a b", "a/b", "a:1", "*", "u@a"] {
             assert!(bad.parse::<HostRule>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_closed_is_a_host_or_a_range() {
+        for (text, range) in [
+            ("example.com", false),
+            ("*.example.com", false),
+            ("xn--bcher-kva.example", false),
+            ("localhost", false),
+            ("10.0.0.0/8", true),
+            ("169.254.169.254", true),
+            ("8.8.8.8:53", true),
+            ("fd00::/8", true),
+            ("[::1]:80", true),
+        ] {
+            let closing: Closing = text.parse().unwrap();
+            assert_eq!(matches!(closing, Closing::Range(_)), range, "{text}");
+        }
+        for bad in ["", "a/b", "example.com:80", "https://example.com", "10.0.0", "0x7f.1", "300.0.0.1"] {
+            assert!(bad.parse::<Closing>().is_err(), "{bad}");
         }
     }
 

@@ -1,14 +1,20 @@
 //! What a guest may reach. The default is nothing.
 //!
-//! An origin is allowed if the manifest asks for it AND the connection grants
+//! A request is allowed if the manifest asks for it AND the connection grants
 //! it; the operator's policy and the gate for addresses come after, in
 //! `host/egress`.
+
+mod path;
+mod rule;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::path::{BadPrefix, PathPrefix};
+pub use self::rule::{Asking, HttpRule};
 
 /// `http` or `https`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -193,9 +199,9 @@ impl fmt::Display for OriginPattern {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct GrantsSpec {
-    /// Origins that its guest may send requests to.
+    /// Where its guest may send requests, and which.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub http: Vec<OriginPattern>,
+    pub http: Vec<HttpRule<OriginPattern>>,
     /// Whether it may keep values.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub kv: bool,
@@ -205,35 +211,46 @@ pub struct GrantsSpec {
 /// tenant. `Grants::default()` is nothing at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
-    asked: Vec<OriginPattern>,
-    granted: Vec<OriginPattern>,
+    asked: Vec<HttpRule<OriginPattern>>,
+    granted: Vec<HttpRule<OriginPattern>>,
     /// Whether it may keep values.
     pub kv: bool,
 }
 
-/// Why an origin is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a request is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotGranted {
     /// The package never asked for it.
-    #[error("its manifest does not ask for it under [grants] http")]
-    NotAsked,
+    #[error("its manifest does not ask for it under [grants] http{}", but(.0))]
+    NotAsked(Vec<HttpRule<OriginPattern>>),
     /// The tenant did not consent to it.
-    #[error("the connection does not list it under grants: http")]
-    NotConsented,
+    #[error("the connection does not list it under grants: http{}", but(.0))]
+    NotConsented(Vec<HttpRule<OriginPattern>>),
+}
+
+/// What there is for the same origin, if anything: then method or path are what is missing.
+fn but(rules: &[HttpRule<OriginPattern>]) -> String {
+    let rules: Vec<_> = rules.iter().map(|rule| format!("`{rule}`")).collect();
+    if rules.is_empty() { String::new() } else { format!(", only {}", rules.join(" and ")) }
 }
 
 impl Grants {
     /// What is both asked for and granted.
-    pub fn new(asked: Vec<OriginPattern>, asks_kv: bool, granted: &GrantsSpec) -> Self {
+    pub fn new(asked: Vec<HttpRule<OriginPattern>>, asks_kv: bool, granted: &GrantsSpec) -> Self {
         Self { asked, granted: granted.http.clone(), kv: asks_kv && granted.kv }
     }
 
-    /// The first gate: may a request go to this name?
-    pub fn allows(&self, origin: &Origin) -> Result<(), NotGranted> {
-        if !self.asked.iter().any(|pattern| pattern.allows(origin)) {
-            Err(NotGranted::NotAsked)
-        } else if !self.granted.iter().any(|pattern| pattern.allows(origin)) {
-            Err(NotGranted::NotConsented)
+    /// The first gate: may this request go out?
+    pub fn allows(&self, asking: Asking<'_>) -> Result<(), NotGranted> {
+        let missing = |rules: &[HttpRule<OriginPattern>]| {
+            let same_origin = rules.iter().filter(|rule| rule.origin.allows(asking.origin));
+            let allowed = rules.iter().any(|rule| rule.allows(asking));
+            (!allowed).then(|| same_origin.cloned().collect())
+        };
+        if let Some(rules) = missing(&self.asked) {
+            Err(NotGranted::NotAsked(rules))
+        } else if let Some(rules) = missing(&self.granted) {
+            Err(NotGranted::NotConsented(rules))
         } else {
             Ok(())
         }
@@ -296,16 +313,39 @@ mod tests {
 
     #[test]
     fn asking_and_granting_must_meet() {
-        let pattern = |text: &str| text.parse::<OriginPattern>().unwrap();
-        let spec = GrantsSpec { http: vec![pattern("https://a.example.com")], kv: true };
-        let grants = Grants::new(vec![pattern("https://*.example.com")], false, &spec);
-        assert_eq!(grants.allows(&origin("https://a.example.com/").unwrap()), Ok(()));
-        assert_eq!(grants.allows(&origin("https://b.example.com/").unwrap()), Err(NotGranted::NotConsented));
-        assert_eq!(grants.allows(&origin("https://c.example.org/").unwrap()), Err(NotGranted::NotAsked));
-        assert!(!grants.kv, "granted but never asked for");
-        assert_eq!(
-            Grants::default().allows(&origin("https://a.example.com/").unwrap()),
-            Err(NotGranted::NotAsked)
+        let rule = |text: &str| serde_json::from_str::<HttpRule<OriginPattern>>(text).unwrap();
+        let spec = GrantsSpec {
+            http: vec![rule(r#"{"origin":"https://a.example.com","methods":["GET","PUT"],"paths":["/v1"]}"#)],
+            kv: true,
+        };
+        let asked = rule(r#"{"origin":"https://*.example.com","methods":["GET","POST"],"paths":["/v1/x"]}"#);
+        let grants = Grants::new(vec![asked], false, &spec);
+        let allows = |grants: &Grants, method: http::Method, url: &str| {
+            let url = url::Url::parse(url).unwrap();
+            let (origin, methods) = (Origin::of(&url).unwrap(), [method]);
+            let asking = Asking { origin: &origin, path: url.path(), methods: &methods, elsewhere: false };
+            grants.allows(asking).map_err(|why| why.to_string())
+        };
+        let get = http::Method::GET;
+        assert_eq!(allows(&grants, get.clone(), "https://a.example.com/v1/x/7?y"), Ok(()));
+        let refused = |method: &http::Method, url: &str, want: &str| {
+            let why = allows(&grants, method.clone(), url).unwrap_err();
+            assert!(why.contains(want), "{why}");
+        };
+        refused(&get, "https://b.example.com/v1/x", "the connection does not list it under grants: http");
+        refused(&get, "https://c.example.org/", "its manifest does not ask for it under [grants] http");
+        refused(
+            &http::Method::PUT,
+            "https://a.example.com/v1/x",
+            "manifest does not ask for it under [grants] http, only `https://*.example.com (GET, POST; /v1/x)`",
         );
+        refused(
+            &http::Method::POST,
+            "https://a.example.com/v1/x",
+            "under grants: http, only `https://a.example.com (GET, PUT; /v1)`",
+        );
+        refused(&get, "https://a.example.com/v1", "manifest does not ask for it");
+        assert!(!grants.kv, "granted but never asked for");
+        assert!(allows(&Grants::default(), get, "https://a.example.com/").is_err());
     }
 }

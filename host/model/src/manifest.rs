@@ -8,7 +8,7 @@ use http::HeaderName;
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::BoundsSpec;
-use crate::grants::OriginPattern;
+use crate::grants::{HttpRule, OriginPattern};
 use crate::name::{EndpointName, FieldName, PackageName, PackageRef, SchemaRef, Version};
 use crate::suggest::explain_unknown;
 
@@ -175,9 +175,9 @@ impl From<OriginWish> for String {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Wanted {
-    /// Origins it sends requests to.
+    /// Where it sends requests, and which.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub http: Vec<OriginWish>,
+    pub http: Vec<HttpRule<OriginWish>>,
     /// Whether it keeps values.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub kv: bool,
@@ -359,10 +359,14 @@ impl Manifest {
             }
             self.check_wishes(&at(), &credential.hosts)?;
         }
-        self.check_wishes("[grants] http", &self.grants.http)
+        self.check_wishes("[grants] http", self.grants.http.iter().map(|rule| &rule.origin))
     }
 
-    fn check_wishes(&self, at: &str, wishes: &[OriginWish]) -> Result<(), ManifestError> {
+    fn check_wishes<'a>(
+        &self,
+        at: &str,
+        wishes: impl IntoIterator<Item = &'a OriginWish>,
+    ) -> Result<(), ManifestError> {
         for wish in wishes {
             if let OriginWish::Field(field) = wish
                 && self.config.get(field).is_none_or(|field| field.kind != FieldKind::Url)
@@ -411,7 +415,7 @@ place = { header = "authorization", prefix = "Bearer " }
 hosts = ["{base-url}"]
 
 [grants]
-http = ["{base-url}", "https://*.example.com"]
+http = ["{base-url}", { origin = "https://*.example.com", methods = ["GET"], paths = ["/v1"] }]
 "#;
 
     #[test]

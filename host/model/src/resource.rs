@@ -366,7 +366,9 @@ impl Connection {
                 hosts: origins(&wanted.hosts),
             });
         }
-        let grants = Grants::new(origins(&manifest.grants.http), manifest.grants.kv, &spec.grants);
+        let asked = manifest.grants.http.iter();
+        let asked = asked.filter_map(|rule| rule.map(|wish| resolve_wish(wish, &config))).collect();
+        let grants = Grants::new(asked, manifest.grants.kv, &spec.grants);
         let bounds = ceiling.lowered_by(&manifest.bounds).lowered_by(&spec.bounds);
         let verify = spec.verify;
         Ok(Self { tenant, name: spec.name, package, config, credentials, grants, bounds, verify })
@@ -462,6 +464,7 @@ fn plain_text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grants::Asking;
     use serde_json::json;
 
     fn package() -> Package {
@@ -502,7 +505,8 @@ http = ["{base-url}"]
         }))
         .unwrap();
         let origin = Origin::of(&"http://127.0.0.1:9101/x".parse().unwrap()).unwrap();
-        assert_eq!(connection.grants.allows(&origin), Ok(()));
+        let asking = Asking { origin: &origin, path: "/x", methods: &[http::Method::GET], elsewhere: false };
+        assert_eq!(connection.grants.allows(asking), Ok(()));
         assert_eq!(connection.field("team").as_deref(), Some("sales"));
         assert!(connection.credentials[0].hosts[0].allows(&origin));
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use host_admission::Limits;
 use host_capabilities::KvQuota;
-use host_egress::{Opening, Policy};
+use host_egress::{Closing, Opening, Policy};
 use host_model::bounds::{Bounds, BoundsSpec};
 use host_model::resource::verify::IpRange;
 use host_model::suggest::explain_unknown;
@@ -105,7 +105,10 @@ impl Default for SandboxFile {
 struct EgressFile {
     /// Address ranges that are not public and may be reached all the same:
     /// `127.0.0.1/32:9101`. Every connection's grants still apply.
-    open: Vec<String>,
+    open: Vec<Opening>,
+    /// Hosts and ranges that nobody may reach, whatever is open or granted:
+    /// `example.com`, `*.example.com`, `203.0.113.0/24`.
+    closed: Vec<Closing>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -199,7 +202,6 @@ fn parse(text: &str, name: &str) -> anyhow::Result<ConfigFile> {
 
 impl ConfigFile {
     fn resolve(self, data: PathBuf, listen: Option<SocketAddr>, compiler: PathBuf) -> anyhow::Result<Config> {
-        let open: Result<Vec<Opening>, _> = self.egress.open.iter().map(|text| text.parse()).collect();
         let proxies: Result<Vec<IpRange>, _> =
             self.server.trusted_proxies.iter().map(|text| text.parse()).collect();
         let grace = Duration::from_millis(self.server.grace_ms);
@@ -225,7 +227,7 @@ impl ConfigFile {
             },
             kv: KvQuota { keys: self.kv.keys, bytes: self.kv.bytes },
             engine: EngineSettings { slots: self.sandbox.slots.max(2), warm_slots: self.sandbox.warm_slots },
-            policy: Policy { open: open.context("[egress] open")?, ..Policy::default() },
+            policy: Policy { open: self.egress.open, closed: self.egress.closed },
             bounds: ceiling(&self.bounds),
             compiler,
         })
@@ -271,6 +273,15 @@ mod tests {
             error.starts_with("wharf.toml line 3:") && error.contains("did you mean `sandbox`?"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_the_operator_opens_and_closes_is_read_with_its_line() {
+        let file = parse("[egress]\nopen = ['127.0.0.1:9101']\nclosed = ['*.evil.example', '8.8.8.8']\n", "");
+        let egress = file.unwrap().egress;
+        assert_eq!((egress.open.len(), egress.closed.len()), (1, 2));
+        let error = parse("[egress]\nclosed = ['10.0.0.1/8']\n", "wharf.toml").unwrap_err().to_string();
+        assert!(error.starts_with("wharf.toml line 2:") && error.contains("bits below"), "{error}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use host_egress::{EgressConfig, EgressError, Policy, full_body};
-use host_model::grants::{Grants, GrantsSpec};
+use host_model::grants::{Grants, GrantsSpec, HttpRule};
 use http::Response;
 
 use crate::support::{Script, Upstream, World, get, granted, opened, request};
@@ -28,7 +28,7 @@ async fn nothing_inside_is_reached_until_the_operator_opens_it() {
 async fn an_origin_is_reached_only_if_it_is_asked_for_and_granted() {
     let upstream = Upstream::quiet().await;
     let world = World::open_to(&[&upstream]);
-    let pattern = || vec![upstream.origin().parse().unwrap()];
+    let pattern = || vec![HttpRule::all_of(upstream.origin().parse().unwrap())];
     let with = |asked, granted_http| {
         let spec = GrantsSpec { http: granted_http, kv: false };
         let mut connection = granted(&[]);
@@ -52,12 +52,78 @@ async fn an_origin_is_reached_only_if_it_is_asked_for_and_granted() {
 async fn the_operator_closes_a_host_that_everybody_granted() {
     let upstream = Upstream::quiet().await;
     let crm = Arc::new(granted(&[&upstream.origin()]));
-    let policy = Policy { deny_hosts: vec!["127.0.0.1".parse().unwrap()], ..opened(&[&upstream]) };
-    let why = World::with(EgressConfig { policy, ..EgressConfig::default() })
-        .denied(&crm, &upstream.url("/"))
-        .await;
-    assert!(why.contains("closed by the operator"), "{why}");
+    for closed in ["127.0.0.1", "127.0.0.0/8"] {
+        let policy = Policy { closed: vec![closed.parse().unwrap()], ..opened(&[&upstream]) };
+        let why = World::with(EgressConfig { policy, ..EgressConfig::default() })
+            .denied(&crm, &upstream.url("/"))
+            .await;
+        assert!(why.contains("closed by the operator ([egress] closed)"), "{why}");
+    }
+    let named = Arc::new(granted(&["http://api.test"]));
+    let policy = Policy { closed: vec!["*.test".parse().unwrap()], ..opened(&[&upstream]) };
+    let script = Script::default().says("api.test", &[&["127.0.0.1"]]);
+    let resolver = Arc::new(script.clone());
+    let world = World::with(EgressConfig { policy, resolver, ..EgressConfig::default() });
+    assert!(world.denied(&named, "http://api.test/").await.contains("closed by the operator"));
+    assert!(script.asked().is_empty(), "a closed name is not even looked up");
     assert_eq!(upstream.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_grant_of_methods_and_paths_lets_out_these_and_nothing_that_means_others() {
+    let upstream = Upstream::quiet().await;
+    let narrow = format!(r#"{{"origin":"{}","methods":["GET","POST"],"paths":["/v1"]}}"#, upstream.origin());
+    let narrow = vec![serde_json::from_str(&narrow).unwrap()];
+    let wide = vec![HttpRule::all_of(upstream.origin().parse().unwrap())];
+    let between = |asked: &Vec<_>, http: &Vec<_>| {
+        let mut connection = granted(&[]);
+        connection.grants = Grants::new(asked.clone(), false, &GrantsSpec { http: http.clone(), kv: false });
+        Arc::new(connection)
+    };
+    let world = World::open_to(&[&upstream]);
+    let refused = [
+        ("DELETE", "/v1/x", None),
+        ("GET", "/v2", None),
+        ("GET", "/v10", None),
+        ("GET", "/V1", None),
+        ("GET", "//v1", None),
+        ("GET", "/", None),
+        ("GET", "/v1/../v2", None),
+        ("GET", "/v1/%2e%2e/v2", None),
+        ("GET", "/v1/..%2fv2", None),
+        ("GET", "/v1/%252e%252e/v2", None),
+        ("POST", "/v1", Some(("x-http-method-override", "delete"))),
+        ("POST", "/v1", Some(("x-http-method", "PUT"))),
+        ("POST", "/v1?a=b&_meth%6fd=DELETE", None),
+        ("GET", "/v1", Some(("x-original-url", "/v2"))),
+        ("GET", "/v1", Some(("x-rewrite-url", "/v2"))),
+    ];
+    for (asked, http, who) in [(&narrow, &wide, "manifest"), (&wide, &narrow, "connection")] {
+        let crm = between(asked, http);
+        for (method, path, header) in refused {
+            let headers: Vec<_> = header.into_iter().collect();
+            match world.send(&crm, request(method, &upstream.url(path), &headers)).await.answer {
+                Err(EgressError::Denied(why)) => {
+                    assert!(why.contains(who) && why.contains("(GET, POST; /v1)"), "{why}");
+                }
+                other => panic!("{method} {path} {header:?}: {other:?}"),
+            }
+        }
+        assert_eq!(upstream.seen().len(), 0);
+    }
+    let twin = between(&narrow, &narrow);
+    for (method, path, header) in [
+        ("GET", "/v1", None),
+        ("POST", "/v1/leads?next=/v2/../x", None),
+        ("GET", "/v1/a%2Fb", None),
+        ("POST", "/v1", Some(("x-http-method-override", "GET"))),
+    ] {
+        let headers: Vec<_> = header.into_iter().collect();
+        let sent = world.send(&twin, request(method, &upstream.url(path), &headers)).await;
+        assert!(sent.answer.is_ok(), "{method} {path}: {:?}", sent.answer);
+    }
+    let open = between(&wide, &wide);
+    assert!(world.send(&open, request("DELETE", &upstream.url("/any/../where"), &[])).await.answer.is_ok());
 }
 
 #[tokio::test]

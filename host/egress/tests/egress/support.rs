@@ -15,7 +15,7 @@ use host_egress::{
 use host_model::bounds::Bounds;
 use host_model::digest::Digest;
 use host_model::effects::BoxFuture;
-use host_model::grants::{Grants, GrantsSpec, OriginPattern};
+use host_model::grants::{Grants, GrantsSpec, HttpRule};
 use host_model::manifest::Manifest;
 use host_model::resource::{Connection, Credential, CredentialPlace, Package};
 use host_store::MemoryStore;
@@ -243,7 +243,7 @@ pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Requ
 
 /// `acme`'s connection `crm`, which asks for these origins and is granted them.
 pub(crate) fn granted(origins: &[&str]) -> Connection {
-    let origins: Vec<OriginPattern> = origins.iter().map(|origin| origin.parse().unwrap()).collect();
+    let origins: Vec<_> = origins.iter().map(|origin| HttpRule::all_of(origin.parse().unwrap())).collect();
     let grants = GrantsSpec { http: origins.clone(), kv: false };
     let manifest = "name = \"example/crm\"\nversion = \"0.1.0\"\nworld = \"http-proxy\"\n";
     let manifest = Manifest::parse(manifest.as_bytes()).unwrap();
