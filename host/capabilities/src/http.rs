@@ -62,10 +62,7 @@ impl outgoing::Host for Call {
 impl Call {
     /// Leaves a line about an exchange in the call's log, whatever came of it.
     fn note(&mut self, exchange: &ExchangeInfo) {
-        let ExchangeInfo { method, origin, path, status, micros, .. } = exchange;
-        let origin = origin.as_ref().map(ToString::to_string).unwrap_or_default();
-        let status = status.map_or_else(|| "no answer".to_owned(), |status| status.as_u16().to_string());
-        let line = self.line(Level::Debug, &format!("{method} {origin}{path}: {status} in {micros} us"));
+        let line = self.line(Level::Debug, &exchange.to_string());
         self.log.push(line);
     }
 }

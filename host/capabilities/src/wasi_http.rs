@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use host_egress::{EgressError, SendLimits};
+use host_egress::{EgressError, SendLimits, streamed_body};
 use http::HeaderName;
 use http_body_util::BodyExt;
 use wasmtime_wasi_http::{
@@ -44,7 +44,7 @@ impl WasiHttpHooks for Call {
             let (Ok(()), Some(connection)) = (counted, connection) else {
                 return Err(Error::HttpRequestDenied);
             };
-            let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+            let request = request.map(|body| streamed_body(body.map_err(Into::into)));
             let sending = tokio::time::timeout(first_byte, egress.send(&connection, request, limits));
             let sent = sending.await.map_err(|_| Error::ConnectionTimeout)?;
             let response = sent.answer.map_err(wasi_error)?;

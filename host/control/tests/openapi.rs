@@ -77,6 +77,43 @@ fn grants() -> Vec<(Value, bool)> {
     ]
 }
 
+/// How requests behave, and whether each can be.
+fn egresses() -> Vec<(Value, bool)> {
+    let edge = |key: &str, least: u64, most: u64| {
+        [(least, true), (most, true), (most + 1, false)].map(|(value, right)| (json!({ key: value }), right))
+    };
+    let within = |section: &str, cases: Vec<(Value, bool)>| {
+        cases.into_iter().map(|(value, right)| (json!({ section: value }), right)).collect::<Vec<_>>()
+    };
+    let mut all = vec![
+        (json!({}), true),
+        (json!({ "coalesce": true, "retry": {}, "breaker": {}, "cache": {}, "rate": {}, "timeouts": {} }), true),
+        (json!({ "request-bytes": 1, "answer-bytes": 0 }), true),
+        (json!({ "redirect": 1 }), false),
+        (json!({ "retry": { "tries": 1 } }), false),
+        (json!({ "retry": 3 }), false),
+        (json!({ "cache": { "size": 1 } }), false),
+        (json!({ "concurrency": 0 }), false),
+    ];
+    all.extend(edge("redirects", 0, 10));
+    all.extend(edge("concurrency", 1, 32));
+    for key in ["connect-ms", "first-byte-ms", "idle-ms", "total-ms"] {
+        all.extend(within("timeouts", edge(key, 1, 3_600_000).into()));
+    }
+    all.extend(within("rate", edge("requests", 1, 1_000_000).into()));
+    all.extend(within("rate", edge("per-s", 1, 86_400).into()));
+    all.extend(within("rate", edge("burst", 1, 1_000_000).into()));
+    all.extend(within("retry", edge("tries", 2, 5).into()));
+    all.extend(within("retry", edge("longest-pause-ms", 200, 60_000).into()));
+    all.extend(within("breaker", edge("failures", 1, 1_000).into()));
+    all.extend(within("breaker", edge("open-s", 1, 3_600).into()));
+    all.extend(within("breaker", edge("probes", 1, 10).into()));
+    all.extend(within("cache", edge("bytes", 1, 16 << 20).into()));
+    all.extend(within("cache", edge("entries", 1, 10_000).into()));
+    all.extend(within("cache", edge("stale-if-error-s", 0, 86_400).into()));
+    all
+}
+
 #[tokio::test]
 async fn what_the_document_says_of_a_connection_is_what_is_taken() {
     let world = World::with_lead().await;
@@ -88,7 +125,8 @@ async fn what_the_document_says_of_a_connection_is_what_is_taken() {
     let schema = jsonschema::draft202012::new(&schema).unwrap();
     let verified = ways().into_iter().map(|(verify, right)| ("verify", verify, right));
     let granted = grants().into_iter().map(|(grants, right)| ("grants", grants, right));
-    for (key, value, right) in verified.chain(granted) {
+    let behaving = egresses().into_iter().map(|(egress, right)| ("egress", egress, right));
+    for (key, value, right) in verified.chain(granted).chain(behaving) {
         let mut body = json!({ "name": "other", "package": "example/web-form@0.1.0" });
         body[key] = value.clone();
         assert_eq!(schema.is_valid(&body), right, "{value}");

@@ -3,23 +3,29 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
-use http::{HeaderMap, Response, StatusCode};
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, RETRY_AFTER, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::conduct::bucket::seconds;
 use crate::error::EgressError;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Refusal};
 use crate::gate::is_hop_by_hop;
 use crate::scrub::{Matcher, Scrubbing, scrub_headers};
 
 /// What an answer is held to.
 pub(crate) struct Terms {
     pub(crate) deadline: Instant,
+    /// The longest between two pieces of the body.
+    pub(crate) idle: Option<Duration>,
     pub(crate) body_bytes: u64,
     /// `None`: no credential went out, so none can come back.
     pub(crate) matcher: Option<Arc<Matcher>>,
@@ -31,15 +37,89 @@ pub(crate) struct Terms {
 /// at the deadline; the socket is closed at once then.
 pub struct AnswerBody {
     /// `None` when it is over.
-    incoming: Option<Incoming>,
+    incoming: Option<Coming>,
     trailers: Option<HeaderMap>,
     left: u64,
     limit: u64,
     deadline: Pin<Box<Sleep>>,
+    /// The deadline moves with each piece, up to the last one.
+    idle: Option<(Duration, Instant)>,
     scrubbing: Option<(Arc<Matcher>, Scrubbing)>,
     exchange: Exchange,
     /// Held, not read: the exchange counts as under way until its body is dropped.
-    _place: OwnedSemaphorePermit,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// Where an answer's body comes from.
+enum Coming {
+    Wire(Incoming),
+    Whole(Bytes),
+}
+
+impl Coming {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self {
+            Self::Wire(incoming) => Pin::new(incoming).poll_frame(context),
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Wire(incoming) => incoming.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Wire(incoming) => incoming.size_hint(),
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        }
+    }
+}
+
+/// The header by which the host says that it answered itself. An outside
+/// system that sends it is not heard.
+pub(crate) const REFUSED: HeaderName = HeaderName::from_static("wharf-refused");
+
+/// The host's own answer, in a shape that every client understands: too many
+/// requests, or not available, and when to come back.
+pub(crate) fn refuse(why: Refusal, wait: Duration, exchange: &Exchange) -> Response<AnswerBody> {
+    let (status, what) = match why {
+        Refusal::Rate => (StatusCode::TOO_MANY_REQUESTS, "the rate of this connection is used up"),
+        Refusal::Breaker => (StatusCode::SERVICE_UNAVAILABLE, "the outside system failed too often in a row"),
+    };
+    exchange.refused(why);
+    exchange.answered(status);
+    let after = seconds(wait);
+    let text = format!("not sent: {what}; come back in {after} s\n");
+    let mut answer = whole(Response::new(Bytes::from(text)), exchange);
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(REFUSED, HeaderValue::from_static(why.as_str()));
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after));
+    answer
+}
+
+/// An answer that is there already.
+pub(crate) fn whole(answer: Response<Bytes>, exchange: &Exchange) -> Response<AnswerBody> {
+    answer.map(|bytes| AnswerBody {
+        left: bytes.len() as u64,
+        limit: bytes.len() as u64,
+        incoming: Some(Coming::Whole(bytes)),
+        trailers: None,
+        deadline: Box::pin(sleep_until(far_future())),
+        idle: None,
+        scrubbing: None,
+        exchange: exchange.clone(),
+        _place: None,
+    })
+}
+
+/// Longer than any call; an addition that overflows means no timeout in fact.
+pub(crate) fn far_future() -> Instant {
+    Instant::now() + Duration::from_secs(30 * 24 * 3600)
 }
 
 /// Takes in an answer: what a guest may see of its head, and its body to come.
@@ -69,17 +149,20 @@ pub(crate) fn take_in(
         scrub_headers(matcher, &mut headers);
     }
     strip_hop_by_hop(&mut headers);
+    headers.remove(REFUSED);
 
-    let body = AnswerBody {
-        incoming: Some(incoming),
+    let mut body = AnswerBody {
+        incoming: Some(Coming::Wire(incoming)),
         trailers: None,
         left: terms.body_bytes,
         limit: terms.body_bytes,
         deadline: Box::pin(sleep_until(terms.deadline)),
+        idle: terms.idle.map(|idle| (idle, terms.deadline)),
         scrubbing: terms.matcher.map(|matcher| (Arc::clone(&matcher), Scrubbing::new(matcher))),
         exchange: terms.exchange,
-        _place: terms.place,
+        _place: Some(terms.place),
     };
+    body.piece_came();
     // Made anew: the client's extensions are not the guest's.
     let mut answer = Response::new(body);
     *answer.status_mut() = head.status;
@@ -117,6 +200,14 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 impl AnswerBody {
+    /// The next one may take as long again.
+    fn piece_came(&mut self) {
+        if let Some((idle, last)) = self.idle {
+            let next = Instant::now().checked_add(idle).map_or(last, |next| next.min(last));
+            self.deadline.as_mut().reset(next);
+        }
+    }
+
     fn over(&mut self) {
         self.incoming = None;
         self.exchange.ended();
@@ -148,13 +239,16 @@ impl HttpBody for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
         loop {
             let Some(incoming) = &mut self.incoming else { return self.flush() };
-            let polled = Pin::new(incoming).poll_frame(context);
+            let polled = incoming.poll_frame(context);
             // Asked each time: a body that always has more must end too.
             if self.deadline.as_mut().poll(context).is_ready() {
                 return self.fail(EgressError::Timeout);
             }
             let frame = match ready!(polled) {
-                Some(Ok(frame)) => frame,
+                Some(Ok(frame)) => {
+                    self.piece_came();
+                    frame
+                }
                 Some(Err(error)) => {
                     return self
                         .fail(EgressError::ConnectionFailed(format!("the answer broke off: {error}")));

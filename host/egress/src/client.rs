@@ -1,6 +1,5 @@
-//! One exchange, from a guest's request to the answer it may see.
+//! The one way out: how it is set up, and how it is asked.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,18 +7,16 @@ use bytes::Bytes;
 use host_model::resource::Connection;
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use hyper_util::client::legacy;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::answer::{AnswerBody, Terms, take_in};
-use crate::body::{Body, Broken, Outgoing};
-use crate::dial::{DialError, Dialer};
+use crate::answer::{AnswerBody, far_future};
+use crate::body::Body;
+use crate::dial::Dialer;
 use crate::error::EgressError;
 use crate::exchange::Exchange;
-use crate::gate::clear;
-use crate::inject::{Injected, inject};
+use crate::journey::Journey;
 use crate::policy::Policy;
 use crate::pool::Pools;
 use crate::resolve::{Resolver, SystemResolver};
@@ -34,6 +31,8 @@ pub struct EgressConfig {
     pub resolver: Arc<dyn Resolver>,
     /// Root certificates that are trusted besides Mozilla's.
     pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Any number, for the pauses between tries.
+    pub dice: fn() -> u64,
 }
 
 impl Default for EgressConfig {
@@ -42,6 +41,8 @@ impl Default for EgressConfig {
             policy: Policy::default(),
             resolver: Arc::new(SystemResolver::default()),
             extra_roots: Vec::new(),
+            // Without randomness pauses are short, which harms less than no retry.
+            dice: || getrandom::u64().unwrap_or_default(),
         }
     }
 }
@@ -83,9 +84,10 @@ pub struct Sent<B> {
 
 /// The one way out.
 pub struct Egress {
-    policy: Arc<Policy>,
-    vault: Arc<Vault>,
-    pools: Pools,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) pools: Pools,
+    pub(crate) dice: fn() -> u64,
 }
 
 impl Egress {
@@ -104,11 +106,10 @@ impl Egress {
             .with_no_client_auth();
         let policy = Arc::new(config.policy);
         let dialer = Dialer { policy: Arc::clone(&policy), resolver: config.resolver };
-        Ok(Self { policy, vault, pools: Pools::new(dialer, tls) })
+        Ok(Self { policy, vault, pools: Pools::new(dialer, tls), dice: config.dice })
     }
 
-    /// Sends a guest's request for its connection. Redirects are not followed:
-    /// a guest that wants to go there asks again, through both gates.
+    /// Sends a guest's request for its connection, as its settings say.
     pub async fn send(
         &self,
         connection: &Arc<Connection>,
@@ -116,8 +117,11 @@ impl Egress {
         limits: SendLimits,
     ) -> Sent<AnswerBody> {
         let exchange = Exchange::begin(request.method(), request.uri());
-        let deadline = Instant::now().checked_add(limits.timeout).unwrap_or_else(far_future);
-        let answered = Box::pin(self.exchange(connection, request, limits, deadline, &exchange));
+        let timeout = connection.egress.total.map_or(limits.timeout, |total| total.min(limits.timeout));
+        let deadline = Instant::now().checked_add(timeout).unwrap_or_else(far_future);
+        let body_bytes = limits.body_bytes;
+        let journey = Journey { egress: self, connection, deadline, body_bytes, exchange: &exchange };
+        let answered = Box::pin(journey.answer(request));
         let answer = timeout_at(deadline, answered).await.unwrap_or(Err(EgressError::Timeout));
         if let Err(error) = &answer {
             exchange.ended();
@@ -151,56 +155,4 @@ impl Egress {
     pub async fn drain(&self) {
         self.pools.drain().await;
     }
-
-    /// The life of one exchange.
-    async fn exchange(
-        &self,
-        connection: &Connection,
-        request: Request<Body>,
-        limits: SendLimits,
-        deadline: Instant,
-        exchange: &Exchange,
-    ) -> Result<Response<AnswerBody>, EgressError> {
-        let cleared = clear(connection, &self.policy, request, exchange)?; // may it name this origin
-        let pool = self.pools.of(&connection.tenant, &connection.name);
-        let place = Arc::clone(&pool.places).acquire_owned().await;
-        let place = place.map_err(|_| EgressError::Other("the host is stopping".into()))?;
-        let Injected { request, needles } = inject(connection, &self.vault, cleared).await?;
-        let matcher = needles.and_then(|needles| pool.matcher(&needles));
-        let request = request.map(|body| Outgoing::new(body, limits.body_bytes, deadline, exchange.clone()));
-        let response = pool.client.request(request).await.map_err(explain)?; // second gate, in `dial`
-        let body_bytes = limits.body_bytes;
-        take_in(response, Terms { deadline, body_bytes, matcher, exchange: exchange.clone(), place })
-    }
-}
-
-/// Longer than any call; an addition that overflows means no timeout in fact.
-fn far_future() -> Instant {
-    Instant::now() + Duration::from_secs(30 * 24 * 3600)
-}
-
-/// What went wrong below the client. Looks for our own errors in the chain;
-/// the others say what they say without quoting a header or a URL.
-fn explain(error: legacy::Error) -> EgressError {
-    let mut cause: &(dyn Error + 'static) = &error;
-    loop {
-        match cause.downcast_ref::<DialError>() {
-            Some(denied @ DialError::Denied { .. }) => return EgressError::Denied(denied.to_string()),
-            Some(failed) => return EgressError::ConnectionFailed(failed.to_string()),
-            None => {}
-        }
-        if let Some(broken) = cause.downcast_ref::<Broken>() {
-            return match broken {
-                Broken::TooLarge(_) => EgressError::InvalidRequest(broken.to_string()),
-                Broken::ByGuest(_) => EgressError::Other(broken.to_string()),
-                Broken::Late => EgressError::Timeout,
-            };
-        }
-        match cause.source() {
-            Some(source) => cause = source,
-            None => break,
-        }
-    }
-    let what = if error.is_connect() { "no connection" } else { "the connection broke" };
-    EgressError::ConnectionFailed(format!("{what}: {cause}"))
 }

@@ -21,9 +21,6 @@ use crate::body::BoxError;
 use crate::policy::{Denied, Policy, gate, opening_for};
 use crate::resolve::Resolver;
 
-/// How long look-up, connection and TLS may take together; a call that is
-/// stuck here cannot be helped by waiting longer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one address may take, so that a dead first one leaves time for the next.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(3);
 /// The most addresses that are dialled; all are judged.
@@ -42,8 +39,8 @@ pub(crate) enum DialError {
     Addresses { host: String, count: usize },
     #[error("`{host}` port {port} cannot be reached: {source}")]
     Connect { host: String, port: u16, source: io::Error },
-    #[error("no connection within {} seconds", CONNECT_TIMEOUT.as_secs())]
-    Timeout,
+    #[error("no connection within {} ms", .0.as_millis())]
+    Timeout(Duration),
 }
 
 /// What would open it. An address is shown only to whoever wrote it: what a
@@ -128,7 +125,11 @@ impl Service<Uri> for Dialer {
 /// A [`Dialer`] with TLS on top, both within the connect timeout. The pool
 /// finishes a connection even if its request was given up, so the bound is here.
 #[derive(Clone)]
-pub(crate) struct Connector(pub(crate) HttpsConnector<Dialer>);
+pub(crate) struct Connector {
+    pub(crate) https: HttpsConnector<Dialer>,
+    /// How long look-up, connection and TLS may take together.
+    pub(crate) timeout: Duration,
+}
 
 impl Service<Uri> for Connector {
     type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -136,15 +137,15 @@ impl Service<Uri> for Connector {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(context)
+        self.https.poll_ready(context)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = self.0.call(uri);
-        Box::pin(async {
-            tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+        let (connecting, timeout) = (self.https.call(uri), self.timeout);
+        Box::pin(async move {
+            tokio::time::timeout(timeout, connecting)
                 .await
-                .unwrap_or_else(|_| Err(DialError::Timeout.into()))
+                .unwrap_or_else(|_| Err(DialError::Timeout(timeout).into()))
         })
     }
 }

@@ -18,7 +18,9 @@ pub enum EgressError {
     #[error("{0}")]
     ConnectionFailed(String),
     /// The answer's body is larger than this many bytes.
-    #[error("the answer is larger than {0} bytes, the call's bound (bounds: body-bytes)")]
+    #[error(
+        "the answer is larger than {0} bytes, the call's bound (bounds: body-bytes) or the connection's (egress: answer-bytes)"
+    )]
     ResponseTooLarge(u64),
     /// Anything else. For logs.
     #[error("{0}")]

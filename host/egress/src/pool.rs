@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use host_model::digest::Digest;
 use host_model::name::{ConnectionName, TenantId};
+use host_model::resource::egress::MAX_CONCURRENCY;
+use host_model::resource::{Connection, EgressSettings};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioTimer;
@@ -19,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::body::Outgoing;
 use crate::dial::{Connector, Dialer};
 use crate::scrub::{Matcher, Needles};
+use crate::standing::Standing;
 
 /// The most pools: as many connections as a host keeps warm. The one that was
 /// not used for longest goes first; its connection dials anew.
@@ -28,10 +31,7 @@ const MAX_POOLS: usize = 1_000;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// The most unused sockets to one origin: as many as can be in use at once, so that a steady
 /// load never dials anew; the idle timeout frees them.
-const MAX_IDLE: usize = MAX_EXCHANGES;
-/// The most exchanges of one connection at once, streamed answers included,
-/// so that one connection cannot take all descriptors. Others wait, in time.
-const MAX_EXCHANGES: usize = 32;
+const MAX_IDLE: usize = MAX_CONCURRENCY as usize;
 /// The most bytes of an answer's status line and headers, and so of a socket's buffer.
 const MAX_HEAD: usize = 64 << 10;
 /// The most headers of an answer.
@@ -43,6 +43,9 @@ const SESSIONS: usize = 8;
 pub(crate) struct Pool {
     pub(crate) client: Client<Connector, Outgoing>,
     pub(crate) places: Arc<Semaphore>,
+    /// What it was opened for; a connection that is set up anew gets a new pool.
+    pub(crate) settings: EgressSettings,
+    pub(crate) standing: Mutex<Standing>,
     /// The matcher of exchanges under way, which mostly share their secrets.
     matcher: Mutex<(Option<Digest>, Weak<Matcher>)>,
 }
@@ -91,12 +94,14 @@ impl Pools {
     }
 
     /// The pool of a connection.
-    pub(crate) fn of(&self, tenant: &TenantId, name: &ConnectionName) -> Arc<Pool> {
-        let key = (tenant.clone(), name.clone());
+    pub(crate) fn of(&self, connection: &Connection) -> Arc<Pool> {
+        let key = (connection.tenant.clone(), connection.name.clone());
         let mut slots = self.slots.lock();
         slots.now += 1;
         let now = slots.now;
-        if let Some((used, pool)) = slots.by_key.get_mut(&key) {
+        if let Some((used, pool)) = slots.by_key.get_mut(&key)
+            && pool.settings == connection.egress
+        {
             *used = now;
             return Arc::clone(pool);
         }
@@ -104,7 +109,7 @@ impl Pools {
             let oldest = slots.by_key.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| key.clone());
             oldest.and_then(|key| slots.by_key.remove(&key));
         }
-        let pool = Arc::new(self.open());
+        let pool = Arc::new(self.open(connection.egress));
         slots.by_key.insert(key, (now, Arc::clone(&pool)));
         pool
     }
@@ -116,7 +121,7 @@ impl Pools {
         self.tasks.wait().await;
     }
 
-    fn open(&self) -> Pool {
+    fn open(&self, settings: EgressSettings) -> Pool {
         let mut tls = ClientConfig::clone(&self.tls);
         // The roots are shared, the sessions are not.
         tls.resumption = Resumption::in_memory_sessions(SESSIONS);
@@ -127,8 +132,14 @@ impl Pools {
             .pool_timer(TokioTimer::new())
             .http1_max_buf_size(MAX_HEAD)
             .http1_max_headers(MAX_ANSWER_HEADERS)
-            .build(Connector(https));
-        Pool { client, places: Arc::new(Semaphore::new(MAX_EXCHANGES)), matcher: Mutex::default() }
+            .build(Connector { https, timeout: settings.connect });
+        Pool {
+            client,
+            places: Arc::new(Semaphore::new(settings.concurrency as usize)),
+            settings,
+            standing: Mutex::default(),
+            matcher: Mutex::default(),
+        }
     }
 }
 
@@ -147,9 +158,21 @@ where
 
 #[cfg(test)]
 mod tests {
+    use host_model::bounds::Bounds;
+    use host_model::manifest::Manifest;
+    use host_model::resource::Package;
+
     use super::*;
     use crate::policy::Policy;
     use crate::resolve::SystemResolver;
+
+    fn connection(name: &str) -> Connection {
+        let manifest = "name = \"example/crm\"\nversion = \"0.1.0\"\nworld = \"http-proxy\"\n";
+        let manifest = Manifest::parse(manifest.as_bytes()).unwrap();
+        let (package, digest) = (manifest.package(), Digest::of(b"crm"));
+        let package = Package { package, digest, manifest: Arc::new(manifest) };
+        Connection::bare("acme".parse().unwrap(), name.parse().unwrap(), package, &Bounds::default()).unwrap()
+    }
 
     #[tokio::test]
     async fn the_pool_that_was_not_used_for_longest_gives_way() {
@@ -162,7 +185,7 @@ mod tests {
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
         let pools = Pools::new(dialer, tls);
-        let of = |at: usize| pools.of(&"acme".parse().unwrap(), &format!("c-{at}").parse().unwrap());
+        let of = |at: usize| pools.of(&connection(&format!("c-{at}")));
         let (first, second) = (of(0), of(1));
         for at in 2..MAX_POOLS {
             of(at);
@@ -172,6 +195,12 @@ mod tests {
         assert_eq!(pools.slots.lock().by_key.len(), MAX_POOLS);
         assert!(Arc::ptr_eq(&of(0), &first), "used more recently than the second");
         assert!(!Arc::ptr_eq(&of(1), &second));
+
+        let mut slower = connection("c-0");
+        slower.egress.concurrency = 1;
+        let anew = pools.of(&slower);
+        assert!(!Arc::ptr_eq(&anew, &first), "set up anew");
+        assert_eq!((anew.places.available_permits(), first.places.available_permits()), (1, 32));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a tenant sets up: as written (`…Spec`, from YAML or JSON, unknown keys
 //! are errors) and as used (resolved once against the package's manifest).
 
+pub mod egress;
 pub mod verify;
 mod workflow;
 
@@ -22,6 +23,7 @@ use crate::name::{
 use crate::retention::RetentionSpec;
 use crate::suggest::nearest;
 
+pub use self::egress::{EgressSettings, EgressSpec};
 pub use self::verify::Verify;
 pub use self::workflow::{
     BadWorkflow, Checked, Deduplicate, MAX_EXPRESSION, MAX_SOURCE, MAX_WINDOW_S, ReadElsewhere, Source,
@@ -89,6 +91,9 @@ pub struct ConnectionSpec {
     /// Bounds of each call, lower than the tenant's.
     #[serde(default)]
     pub bounds: BoundsSpec,
+    /// How its requests behave towards the outside.
+    #[serde(default, skip_serializing_if = "EgressSpec::is_empty")]
+    pub egress: EgressSpec,
     /// How requests to its hooks are verified. They are refused if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,
@@ -243,6 +248,8 @@ pub struct Connection {
     pub grants: Grants,
     /// What each of its calls may use.
     pub bounds: Bounds,
+    /// How its requests behave towards the outside.
+    pub egress: EgressSettings,
     /// How requests to its hooks are verified. Without it they are refused.
     pub verify: Option<Verify>,
 }
@@ -291,6 +298,9 @@ pub enum ResolveError {
     /// Webhooks cannot be verified like that.
     #[error(transparent)]
     Verify(#[from] verify::BadVerify),
+    /// Requests cannot behave like that.
+    #[error(transparent)]
+    Egress(#[from] egress::BadEgress),
 }
 
 fn hint(near: &Option<String>) -> String {
@@ -313,6 +323,7 @@ impl Connection {
             credentials: BTreeMap::new(),
             grants: GrantsSpec::default(),
             bounds: BoundsSpec::default(),
+            egress: EgressSpec::default(),
             verify: None,
         };
         Self::resolve(tenant, spec, package, ceiling)
@@ -370,8 +381,9 @@ impl Connection {
         let asked = asked.filter_map(|rule| rule.map(|wish| resolve_wish(wish, &config))).collect();
         let grants = Grants::new(asked, manifest.grants.kv, &spec.grants);
         let bounds = ceiling.lowered_by(&manifest.bounds).lowered_by(&spec.bounds);
+        let egress = spec.egress.settings()?;
         let verify = spec.verify;
-        Ok(Self { tenant, name: spec.name, package, config, credentials, grants, bounds, verify })
+        Ok(Self { tenant, name: spec.name, package, config, credentials, grants, bounds, egress, verify })
     }
 
     /// Whether it takes requests from outside: it has hooks.

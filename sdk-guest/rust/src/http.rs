@@ -1,7 +1,7 @@
 //! Outbound HTTP: one request, one whole answer.
 //!
 //! The host checks each request against the connection's grants and adds its
-//! credential on the way out. Redirects are not followed.
+//! credential on the way out. Redirects are answers, unless the connection follows them.
 
 use std::time::Duration;
 

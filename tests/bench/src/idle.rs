@@ -84,6 +84,7 @@ pub(crate) async fn fleet(count: usize) -> anyhow::Result<Fleet> {
             credentials: Default::default(),
             grants: Default::default(),
             bounds: Default::default(),
+            egress: Default::default(),
             verify: None,
         };
         connections.push(Arc::new(Connection::resolve("acme".parse()?, spec, package, &Bounds::default())?));

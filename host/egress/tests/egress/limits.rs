@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use host_egress::{BoxError, EgressError, SendLimits, full_body};
+use host_egress::{BoxError, EgressError, SendLimits, full_body, streamed_body};
 use http::Response;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
@@ -53,7 +53,7 @@ async fn a_request_body_over_its_bound_is_refused_and_not_sent_whole() {
     let crm = Arc::new(granted(&[&upstream.origin()]));
     let world = World::open_to(&[&upstream]);
     let pieces = (0..).map(|_| Ok::<_, BoxError>(Frame::data(Bytes::from("four"))));
-    let endless = BodyExt::boxed_unsync(StreamBody::new(Iter(pieces)));
+    let endless = streamed_body(StreamBody::new(Iter(pieces)));
     for body in [full_body("eleven byte"), endless] {
         let request = request("POST", &upstream.url("/"), &[]).map(|_| body);
         match world.egress.send_buffered(&crm, request, SMALL).await.answer {
@@ -118,7 +118,7 @@ fn fed() -> (tokio::sync::mpsc::Sender<Bytes>, host_egress::Body) {
     let (held, mut queue) = tokio::sync::mpsc::channel::<Bytes>(1);
     let queue = futures::stream::poll_fn(move |context| queue.poll_recv(context));
     let queue = futures::StreamExt::map(queue, |piece| Ok::<_, BoxError>(Frame::data(piece)));
-    (held, BodyExt::boxed_unsync(StreamBody::new(queue)))
+    (held, streamed_body(StreamBody::new(queue)))
 }
 
 #[tokio::test]

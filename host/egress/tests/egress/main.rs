@@ -1,6 +1,8 @@
 //! Egress against real servers on loopback, which each test opens by hand.
 
 #[cfg(test)]
+mod conduct;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod echoes;
@@ -10,6 +12,8 @@ mod gates;
 mod limits;
 #[cfg(test)]
 mod pools;
+#[cfg(test)]
+mod redirects;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -17,7 +17,7 @@ use host_model::digest::Digest;
 use host_model::effects::BoxFuture;
 use host_model::grants::{Grants, GrantsSpec, HttpRule};
 use host_model::manifest::Manifest;
-use host_model::resource::{Connection, Credential, CredentialPlace, Package};
+use host_model::resource::{Connection, Credential, CredentialPlace, EgressSettings, Package};
 use host_store::MemoryStore;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -259,6 +259,7 @@ pub(crate) fn granted(origins: &[&str]) -> Connection {
         credentials: Vec::new(),
         grants: Grants::new(origins, false, &grants),
         bounds: Bounds::default(),
+        egress: EgressSettings::default(),
         verify: None,
     }
 }

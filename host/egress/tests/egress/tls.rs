@@ -50,6 +50,7 @@ async fn only_a_trusted_root_and_the_right_name_are_believed() {
             policy: opened(&[&upstream]),
             resolver: Arc::new(script.clone()),
             extra_roots,
+            ..EgressConfig::default()
         })
     };
     let url = |host: &str| format!("https://{host}:{}", upstream.port());
