@@ -57,6 +57,15 @@ impl Owner {
     pub fn prefix(&self) -> Bytes {
         self.0.prefix()
     }
+
+    /// Sorts after everything that this owner has and before the next owner's:
+    /// names hold neither NUL nor the escape as they are.
+    pub fn end(&self) -> Bytes {
+        let mut end = self.0.0.clone();
+        end.pop();
+        end.push(ESCAPE);
+        end.into()
+    }
 }
 
 impl Key {
@@ -98,6 +107,11 @@ impl RawKey {
     pub fn prefix(&self) -> Bytes {
         Bytes::copy_from_slice(&self.0)
     }
+}
+
+/// The name of whose key it is; of the host's own, [`HOST`]'s mark.
+pub fn owner(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key.split(|byte| *byte == END).next()?).ok()
 }
 
 /// What follows `prefix` in `key`: the raw bytes of a scanned entry.
@@ -145,6 +159,15 @@ mod tests {
         let longer: TenantId = "acme-2".parse().unwrap();
         assert!(!tenant(&longer).kind("run").starts_with(&tenant(&acme()).prefix()));
         assert!(!tenant(&acme()).kind("runs").starts_with(&tenant(&acme()).kind("run")));
+    }
+
+    #[test]
+    fn an_owner_ends_after_its_keys_and_before_the_next_owners() {
+        let next: TenantId = "acme-2".parse().unwrap();
+        let last = tenant(&acme()).kind("\u{10ffff}").bytes(&[255]);
+        let end = tenant(&acme()).end();
+        assert!(*last < *end && *end < *tenant(&next).kind(""));
+        assert_eq!((owner(&last), owner(&host().kind("token"))), (Some("acme"), Some(HOST)));
     }
 
     #[test]
