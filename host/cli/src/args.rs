@@ -136,8 +136,8 @@ pub enum Command {
     /// Create, list and delete API tokens
     #[command(subcommand)]
     Token(Token),
-    /// Store, list and delete secrets; their values never come back
-    #[command(subcommand)]
+    /// Store, list and delete secrets, whose values never come back; rotate what seals them
+    #[command(subcommand, alias = "secrets")]
     Secret(Secret),
     /// Upload a package: a component with its manifest inside (operator)
     Publish {
@@ -495,6 +495,12 @@ pub enum Secret {
         /// Which one
         name: SecretName,
     },
+    /// Say which keys hold how many values (operator)
+    Keys,
+    /// Wrap every data key by a new master key, while the host runs; again finishes what was cut off (operator)
+    RotateMaster,
+    /// Seal every value by a fresh data key, of --tenant or of all tenants; again finishes what was cut off (operator)
+    RotateData,
 }
 
 fn status(word: &str) -> Result<RunStatus, String> {

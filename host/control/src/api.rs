@@ -9,6 +9,7 @@ mod calls;
 mod connections;
 mod dead_letters;
 mod events;
+mod keys;
 mod openapi;
 mod packages;
 mod repair;
@@ -81,6 +82,9 @@ pub fn router(control: Control) -> Router {
         .routes(routes!(topics::publish_to_topic))
         .routes(routes!(secrets::list_secrets))
         .routes(routes!(secrets::put_secret, secrets::delete_secret))
+        .routes(routes!(keys::show_keys))
+        .routes(routes!(keys::rotate_master_key))
+        .routes(routes!(keys::rotate_data_keys))
         .routes(routes!(apply::apply))
         .split_for_parts();
     let text = DocumentText(openapi::finish(document).unwrap_or_default().into());

@@ -29,7 +29,7 @@ pub use api::router;
 pub use catalog::{Action, Catalog, Ceilings, Done, LoadError, Outlet, Reader, open_hooks};
 pub use tokens::{Scope, Token, TokenError, TokenText, Tokens};
 
-use crate::ports::{Calls, Events, Repair, Runs, Secrets, StepTests, Topics};
+use crate::ports::{Calls, Events, Keys, Repair, Runs, Secrets, StepTests, Topics};
 
 /// What the API is made of. Cheap to clone.
 #[derive(Clone)]
@@ -54,4 +54,6 @@ pub struct Control {
     pub topics: Arc<dyn Topics>,
     /// The stored secrets.
     pub secrets: Arc<dyn Secrets>,
+    /// What they are sealed by.
+    pub keys: Arc<dyn Keys>,
 }

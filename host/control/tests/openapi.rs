@@ -59,9 +59,7 @@ fn ways() -> Vec<(Value, bool)> {
 
 /// Grants, and whether each is one.
 fn grants() -> Vec<(Value, bool)> {
-    let narrow = |methods: Value, paths: Value| {
-        json!({ "http": [{ "origin": "https://a.example", "methods": methods, "paths": paths }] })
-    };
+    let narrow = |methods: Value, paths: Value| json!({ "http": [{ "origin": "https://a.example", "methods": methods, "paths": paths }] });
     vec![
         (json!({}), true),
         (json!({ "http": ["https://a.example"], "kv": true }), true),

@@ -97,7 +97,15 @@ impl MasterKey {
 impl MasterKeys {
     /// The key at `path`, made if it is not there, and those that it replaced.
     pub fn load_or_create(path: &Path) -> Result<Self, MasterKeyError> {
-        let current = MasterKey::load_or_create(path)?;
+        Self::beside(MasterKey::load_or_create(path)?, path)
+    }
+
+    /// The key at `path` and those that it replaced.
+    pub fn load(path: &Path) -> Result<Self, MasterKeyError> {
+        Self::beside(MasterKey::load(path)?, path)
+    }
+
+    fn beside(current: MasterKey, path: &Path) -> Result<Self, MasterKeyError> {
         let folder = older_folder(path);
         let failed = |source| MasterKeyError::Io { what: "read", path: folder.clone(), source };
         let mut older = Vec::new();

@@ -37,6 +37,9 @@ pub enum Command {
         /// The host's data folder.
         #[arg(long)]
         data: PathBuf,
+        /// The host's config file, if its master key comes from elsewhere.
+        #[arg(long)]
+        config: Option<PathBuf>,
         /// Write a backup of the store to this file.
         #[arg(long)]
         backup: Option<PathBuf>,

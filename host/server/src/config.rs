@@ -15,6 +15,8 @@ use host_model::suggest::explain_unknown;
 use host_sandbox::EngineSettings;
 use serde::Deserialize;
 
+use crate::master_keys::{KeySources, SecretsFile};
+
 /// The file. Unknown keys are errors; whatever is left out has the default
 /// that stands beside it.
 #[derive(Debug, Default, Deserialize)]
@@ -26,6 +28,7 @@ struct ConfigFile {
     egress: EgressFile,
     runs: RunsFile,
     kv: KvFile,
+    secrets: SecretsFile,
     bounds: BoundsSpec,
 }
 
@@ -169,6 +172,10 @@ pub struct Config {
     pub policy: Policy,
     /// What any call may use.
     pub bounds: Bounds,
+    /// Where the master keys come from.
+    pub secrets: KeySources,
+    /// This file, which a rotation of the master key reads again.
+    pub file: Option<PathBuf>,
     /// Where compiled components are kept.
     pub artefacts: PathBuf,
     /// The program that compiles: this one, called again.
@@ -178,18 +185,22 @@ pub struct Config {
 impl Config {
     /// Reads the file, if there is one, and lets the arguments overrule it.
     pub fn load(data: PathBuf, file: Option<&Path>, listen: Option<SocketAddr>) -> anyhow::Result<Self> {
-        let text = match file {
-            Some(path) => {
-                std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?
-            }
-            None => String::new(),
-        };
-        let name = file.map(|path| path.display().to_string()).unwrap_or_default();
-        let file = parse(&text, &name)?;
         let compiler =
             std::env::current_exe().context("cannot find this program, which is also the compiler")?;
-        file.resolve(data, listen, compiler)
+        let config = read(file)?.resolve(data, listen, compiler)?;
+        Ok(Self { file: file.map(Path::to_owned), ..config })
     }
+}
+
+/// The file's part on master keys alone, as it is now.
+pub(crate) fn key_sources(data: &Path, file: Option<&Path>) -> anyhow::Result<KeySources> {
+    read(file)?.secrets.resolve(data)
+}
+
+fn read(file: Option<&Path>) -> anyhow::Result<ConfigFile> {
+    let Some(path) = file else { return Ok(ConfigFile::default()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    parse(&text, &path.display().to_string())
 }
 
 fn parse(text: &str, name: &str) -> anyhow::Result<ConfigFile> {
@@ -207,6 +218,8 @@ impl ConfigFile {
         let grace = Duration::from_millis(self.server.grace_ms);
         let artefacts = self.sandbox.artefact_cache.unwrap_or_else(|| data.join("artefacts"));
         Ok(Config {
+            secrets: self.secrets.resolve(&data)?,
+            file: None,
             data,
             artefacts,
             listen: listen.unwrap_or(self.server.listen),

@@ -7,15 +7,22 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use host_egress::{MasterKey, Vault};
 use host_model::resource::open_hooks;
 use host_sandbox::{Allocation, EngineSettings};
 use host_store::{SledStore, Store};
 
+use crate::master_keys::say;
 use crate::server::STORE;
 
 /// Says what it finds on standard output, one line each; fails on what is wrong.
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
-pub async fn examine(data: &Path, backup: Option<&Path>, restore: Option<&Path>) -> anyhow::Result<ExitCode> {
+pub async fn examine(
+    data: &Path,
+    config: Option<&Path>,
+    backup: Option<&Path>,
+    restore: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
     println!("wharf {}", env!("CARGO_PKG_VERSION"));
     println!("wasmtime {}", host_sandbox::WASMTIME);
     match host_sandbox::probe(&EngineSettings::default())? {
@@ -44,6 +51,7 @@ pub async fn examine(data: &Path, backup: Option<&Path>, restore: Option<&Path>)
     for (tenant, connection) in host_control::open_hooks(&store).await? {
         println!("warning: tenant `{tenant}`: {}", open_hooks(&connection));
     }
+    let wrong = examine_secrets(data, config, &store).await?;
     if let Some(to) = backup {
         let file = File::create_new(to).with_context(|| format!("cannot make `{}`", to.display()))?;
         let mut out = BufWriter::new(file);
@@ -52,7 +60,29 @@ pub async fn examine(data: &Path, backup: Option<&Path>, restore: Option<&Path>)
         out.get_ref().sync_all()?;
         println!("backup: {} entries in `{}`", summary.entries, to.display());
     }
-    Ok(ExitCode::SUCCESS)
+    match wrong {
+        Some(wrong) => bail!(wrong),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Does the master key open the store, and what is under an older one? What is
+/// wrong is told at the end: a backup is made all the same.
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+async fn examine_secrets(
+    data: &Path,
+    config: Option<&Path>,
+    store: &Arc<dyn Store>,
+) -> anyhow::Result<Option<String>> {
+    let Some(keys) = crate::config::key_sources(data, config)?.find().await? else {
+        println!("secrets: no master key yet; the host makes one when it starts");
+        // A key that opens nothing: whatever is sealed is told to be unreadable.
+        let stray = Vault::new(Arc::clone(store), MasterKey::generate()?).key_report().await?;
+        return Ok(say(&stray).1);
+    };
+    let (lines, wrong) = say(&Vault::new(Arc::clone(store), keys).key_report().await?);
+    lines.iter().for_each(|line| println!("{line}"));
+    Ok(wrong)
 }
 
 /// Restores into a folder of its own first: a backup that is not whole must

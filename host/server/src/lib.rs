@@ -17,6 +17,7 @@ mod doctor;
 mod fire;
 mod guests;
 mod health;
+mod master_keys;
 mod ports;
 mod repair;
 mod server;

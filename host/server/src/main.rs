@@ -20,8 +20,8 @@ async fn main() -> anyhow::Result<ExitCode> {
             log_to_stderr();
             up(Config::load(data, config.as_deref(), listen)?).await
         }
-        Command::Doctor { data, backup, restore } => {
-            examine(&data, backup.as_deref(), restore.as_deref()).await
+        Command::Doctor { data, config, backup, restore } => {
+            examine(&data, config.as_deref(), backup.as_deref(), restore.as_deref()).await
         }
         Command::CompileComponent => Ok(ExitCode::from(host_sandbox::compile::child_main())),
         Command::Remote(command) => Ok(host_cli::run(command, globals).await),

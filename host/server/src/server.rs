@@ -13,7 +13,7 @@ use bytes::Bytes;
 use host_admission::Admission;
 use host_capabilities::Capabilities;
 use host_control::{Catalog, Ceilings, Control, Outlet, Reader, Tokens};
-use host_egress::{Egress, EgressConfig, MasterKey, Vault};
+use host_egress::{Egress, EgressConfig, Vault};
 use host_ingress::Drained;
 use host_model::bounds::Bounds;
 use host_model::clock::Clock;
@@ -26,6 +26,7 @@ use host_schedules::{Schedule, ScheduleSet, Scheduler};
 use host_store::{Blobs, SledStore, Store};
 use registry::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,6 +36,7 @@ use crate::config::Config;
 use crate::fire::AcceptedFires;
 use crate::guests::SandboxedGuests;
 use crate::health::Health;
+use crate::master_keys::KeyRotation;
 use crate::ports;
 use crate::repair::RunsRepair;
 use crate::stages::Stages;
@@ -60,7 +62,8 @@ pub struct Server {
 impl Server {
     /// Opens the data folder, takes up what a crash left, and listens.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        let folder = |name: &str| config.data.join(name);
+        let data = config.data.clone();
+        let folder = |name: &str| data.join(name);
         fs::create_dir_all(&config.data)
             .with_context(|| format!("cannot make `{}`", config.data.display()))?;
         fs::set_permissions(&config.data, fs::Permissions::from_mode(0o700))?;
@@ -71,8 +74,7 @@ impl Server {
         let blobs = Blobs::open(&folder("blobs"))?;
         let registry = Registry::new(Arc::clone(&store), blobs.clone(), Arc::clone(&clock));
         crate::builtin::publish(&registry).await?;
-        let vault =
-            Arc::new(Vault::new(Arc::clone(&store), MasterKey::load_or_create(&folder("master.key"))?));
+        let vault = Arc::new(Vault::new(Arc::clone(&store), config.secrets.load_or_create().await?));
         let egress = EgressConfig { policy: config.policy, ..EgressConfig::default() };
         let capabilities = Capabilities {
             store: Arc::clone(&store),
@@ -146,6 +148,12 @@ impl Server {
             repair: Arc::new(RunsRepair(Arc::clone(&runs))),
             step_tests: Arc::new(StepTested(Arc::clone(&runs))),
             secrets: Arc::new(ports::Secrets(Arc::clone(&vault))),
+            keys: Arc::new(KeyRotation {
+                vault: Arc::clone(&vault),
+                data: config.data,
+                config: config.file,
+                turn: Mutex::default(),
+            }),
         };
         let verification = Verification { vault, clock: Arc::clone(&clock), logged: Logged::default() };
         let stages = Arc::new(Stages {

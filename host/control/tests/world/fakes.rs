@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use host_control::ports::{
-    Calls, EventError, Events, PortError, RunPage, RunQuery, RunStory, Runs, Secrets, StepTest, StepTests,
-    Topics,
+    Calls, EventError, Events, Keys, PortError, Rotated, RunPage, RunQuery, RunStory, Runs, Secrets,
+    StepTest, StepTests, Topics,
 };
 use host_model::clock::Timestamp;
 use host_model::effects::BoxFuture;
@@ -210,6 +210,23 @@ impl StepTests for FakeStepTests {
                             "input": input, "answers": answers, "errors": errors, "of": of });
         self.0.asked.lock().unwrap().push(format!("test {asked}"));
         Box::pin(async { Ok(RUN.parse().unwrap()) })
+    }
+}
+
+/// Keys that rotate at a word.
+pub struct FakeKeys;
+
+impl Keys for FakeKeys {
+    fn report(&self) -> BoxFuture<'_, Result<Value, PortError>> {
+        Box::pin(async { Ok(json!({ "current": "0123456789abcdef" })) })
+    }
+
+    fn rotate_master(&self) -> BoxFuture<'_, Result<Rotated, PortError>> {
+        self.rotate_data(None)
+    }
+
+    fn rotate_data<'a>(&'a self, _: Option<&'a TenantId>) -> BoxFuture<'a, Result<Rotated, PortError>> {
+        Box::pin(async { Ok(Rotated { master_key: "0123456789abcdef".to_owned(), changed: 1 }) })
     }
 }
 

@@ -131,6 +131,7 @@ pub async fn control(store: &Arc<MemoryStore>, blobs: &Blobs) -> (Control, Arc<S
         step_tests: step_tests.clone(),
         topics: Arc::new(FakeTopics),
         secrets: Arc::new(FakeSecrets::default()),
+        keys: Arc::new(FakeKeys),
     };
     (control, routes, calls)
 }

@@ -60,14 +60,24 @@ pub struct KeyReport {
 }
 
 impl Vault {
-    /// Uses these master keys from now on. What is wrapped stays as it is until
-    /// [`Self::rewrap`].
-    pub fn adopt(&self, keys: MasterKeys) -> Result<(), RotateError> {
+    /// The public name of the master key that wraps now.
+    pub fn current_master_key(&self) -> KeyId {
+        self.master().current.id()
+    }
+
+    /// Uses these master keys from now on, and older ones that were known, until
+    /// the host stops. What is wrapped stays as it is until [`Self::rewrap`].
+    pub fn adopt(&self, mut keys: MasterKeys) -> Result<(), RotateError> {
         let mut master = self.master.write();
-        match keys.find(master.current.id()) {
-            Some(_) => *master = Arc::new(keys),
-            None => return Err(RotateError::WouldLose(master.current.id())),
+        if keys.find(master.current.id()).is_none() {
+            return Err(RotateError::WouldLose(master.current.id()));
         }
+        for known in &master.older {
+            if keys.find(known.id()).is_none() {
+                keys.older.push(known.clone());
+            }
+        }
+        *master = Arc::new(keys);
         Ok(())
     }
 
