@@ -83,7 +83,10 @@ pub struct Sent<B> {
 }
 
 /// The one way out.
-pub struct Egress {
+pub struct Egress(Arc<Way>);
+
+/// What every journey needs.
+pub(crate) struct Way {
     pub(crate) policy: Arc<Policy>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) pools: Pools,
@@ -106,7 +109,7 @@ impl Egress {
             .with_no_client_auth();
         let policy = Arc::new(config.policy);
         let dialer = Dialer { policy: Arc::clone(&policy), resolver: config.resolver };
-        Ok(Self { policy, vault, pools: Pools::new(dialer, tls), dice: config.dice })
+        Ok(Self(Arc::new(Way { policy, vault, pools: Pools::new(dialer, tls), dice: config.dice })))
     }
 
     /// Sends a guest's request for its connection, as its settings say.
@@ -120,13 +123,14 @@ impl Egress {
         let timeout = connection.egress.total.map_or(limits.timeout, |total| total.min(limits.timeout));
         let deadline = Instant::now().checked_add(timeout).unwrap_or_else(far_future);
         let body_bytes = limits.body_bytes;
-        let journey = Journey { egress: self, connection, deadline, body_bytes, exchange: &exchange };
+        let (way, connection) = (Arc::clone(&self.0), Arc::clone(connection));
+        let journey = Journey { way, connection, deadline, body_bytes, exchange: exchange.clone() };
         let answered = Box::pin(journey.answer(request));
         let answer = timeout_at(deadline, answered).await.unwrap_or(Err(EgressError::Timeout));
         if let Err(error) = &answer {
             exchange.ended();
             let origin = exchange.info().origin.map(|origin| origin.to_string()).unwrap_or_default();
-            let (tenant, connection) = (&connection.tenant, &connection.name);
+            let (tenant, connection) = (&journey.connection.tenant, &journey.connection.name);
             tracing::info!(tenant.id = %tenant, connection.name = %connection, egress.origin = origin, %error, "no answer from `{origin}` for connection `{connection}`: {error}");
         }
         Sent { answer, exchange }
@@ -153,6 +157,6 @@ impl Egress {
     /// Lets go of unused sockets and waits for exchanges under way. For the
     /// end of the host.
     pub async fn drain(&self) {
-        self.pools.drain().await;
+        self.0.pools.drain().await;
     }
 }

@@ -211,6 +211,10 @@ impl Exchange {
         self.0.waited.fetch_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    pub(crate) fn came_from(&self, source: Source) {
+        self.0.source.store(source as u8, Ordering::Relaxed);
+    }
+
     pub(crate) fn refused(&self, why: Refusal) {
         self.0.refused.set(why).ok();
     }

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::answer::{AnswerBody, REFUSED, Terms, refuse, take_in};
 use crate::body::{Body, Broken, Outgoing, empty_body, full_body};
-use crate::client::Egress;
+use crate::client::Way;
 use crate::conduct::breaker::Health;
 use crate::conduct::redirect::{self, From};
 use crate::conduct::{provider, retry};
@@ -32,29 +32,30 @@ use crate::gate::{Cleared, clear};
 use crate::inject::{Injected, inject};
 use crate::pool::Pool;
 
-type Answer = Result<Response<AnswerBody>, EgressError>;
+pub(crate) type Answer = Result<Response<AnswerBody>, EgressError>;
 
 /// What is the same all the way.
-#[derive(Clone, Copy)]
-pub(crate) struct Journey<'a> {
-    pub(crate) egress: &'a Egress,
-    pub(crate) connection: &'a Arc<Connection>,
+#[derive(Clone)]
+pub(crate) struct Journey {
+    pub(crate) way: Arc<Way>,
+    pub(crate) connection: Arc<Connection>,
     pub(crate) deadline: Instant,
     pub(crate) body_bytes: u64,
-    pub(crate) exchange: &'a Exchange,
+    pub(crate) exchange: Exchange,
 }
 
 /// A request that can be sent again: all of its body is at hand.
-struct Copied {
-    origin: Origin,
-    method: Method,
-    uri: Uri,
-    headers: http::HeaderMap,
+#[derive(Clone)]
+pub(crate) struct Copied {
+    pub(crate) origin: Origin,
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: http::HeaderMap,
     body: Bytes,
 }
 
 impl Copied {
-    fn of(cleared: &Cleared) -> Option<Self> {
+    pub(crate) fn of(cleared: &Cleared) -> Option<Self> {
         let request = &cleared.request;
         Some(Self {
             origin: cleared.origin.clone(),
@@ -65,7 +66,7 @@ impl Copied {
         })
     }
 
-    fn request(&self) -> Request<Body> {
+    pub(crate) fn request(&self) -> Request<Body> {
         let mut request = Request::new(full_body(self.body.clone()));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
@@ -74,12 +75,12 @@ impl Copied {
     }
 }
 
-impl Journey<'_> {
+impl Journey {
     /// From hop to hop.
     pub(crate) async fn answer(&self, mut request: Request<Body>) -> Answer {
         let (mut hops, mut with_credentials) = (self.connection.egress.redirects, true);
         loop {
-            let cleared = clear(self.connection, &self.egress.policy, request, self.exchange)?;
+            let cleared = clear(&self.connection, &self.way.policy, request, &self.exchange)?;
             let sent = if hops > 0 { Copied::of(&cleared) } else { None };
             let answer = self.hop(cleared, with_credentials).await?;
             let Some(sent) = sent else { return Ok(answer) };
@@ -99,9 +100,22 @@ impl Journey<'_> {
         }
     }
 
+    /// One hop: an answer that is kept, or under way for another, or a new one.
+    async fn hop(&self, cleared: Cleared, with_credentials: bool) -> Answer {
+        let pool = self.way.pools.of(&self.connection);
+        if !pool.settings.coalesce && pool.keep.is_none() {
+            return self.tries(&pool, cleared, with_credentials).await;
+        }
+        self.read(&pool, cleared, with_credentials).await
+    }
+
     /// From try to try.
-    async fn hop(&self, mut cleared: Cleared, with_credentials: bool) -> Answer {
-        let pool = self.egress.pools.of(self.connection);
+    pub(crate) async fn tries(
+        &self,
+        pool: &Arc<Pool>,
+        mut cleared: Cleared,
+        with_credentials: bool,
+    ) -> Answer {
         let again = pool.settings.retry.and_then(|spec| {
             let repeatable = retry::is_repeatable(cleared.request.method(), cleared.request.headers());
             if repeatable { Some((spec, Copied::of(&cleared)?)) } else { None }
@@ -109,7 +123,7 @@ impl Journey<'_> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let result = self.try_once(&pool, cleared, with_credentials).await;
+            let result = self.try_once(pool, cleared, with_credentials).await;
             let Some((spec, copied)) = &again else { return result };
             let asked = match &result {
                 Ok(answer) if answer.headers().contains_key(REFUSED) => return result,
@@ -118,29 +132,29 @@ impl Journey<'_> {
                 Ok(_) | Err(_) => return result,
             };
             let left = self.deadline.saturating_duration_since(Instant::now());
-            let Some(pause) = retry::pause(spec, tries, asked, left, (self.egress.dice)()) else {
+            let Some(pause) = retry::pause(spec, tries, asked, left, (self.way.dice)()) else {
                 return result;
             };
             // Gives its socket and its place back before the pause.
             drop(result);
             self.exchange.waited(pause);
             sleep(pause).await;
-            cleared = clear(self.connection, &self.egress.policy, copied.request(), self.exchange)?;
+            cleared = clear(&self.connection, &self.way.policy, copied.request(), &self.exchange)?;
         }
     }
 
     /// One try.
     async fn try_once(&self, pool: &Arc<Pool>, cleared: Cleared, with_credentials: bool) -> Answer {
-        let leave = match pool.leave(&cleared.origin, self.deadline, self.exchange).await {
+        let leave = match pool.leave(&cleared.origin, self.deadline, &self.exchange).await {
             Ok(leave) => leave,
-            Err(refused) => return Ok(refuse(refused.why, refused.wait, self.exchange)),
+            Err(refused) => return Ok(refuse(refused.why, refused.wait, &self.exchange)),
         };
         let queued = Instant::now();
         let place = Arc::clone(&pool.places).acquire_owned().await;
         let place = place.map_err(|_| EgressError::Other("the host is stopping".into()))?;
         self.exchange.waited(queued.elapsed());
         let Injected { request, needles } = if with_credentials {
-            inject(self.connection, &self.egress.vault, cleared).await?
+            inject(&self.connection, &self.way.vault, cleared).await?
         } else {
             Injected { request: cleared.request, needles: None }
         };

@@ -20,6 +20,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::body::Outgoing;
 use crate::dial::{Connector, Dialer};
+use crate::kept::{Budget, Keep};
+use crate::reads::UnderWay;
 use crate::scrub::{Matcher, Needles};
 use crate::standing::Standing;
 
@@ -46,6 +48,9 @@ pub(crate) struct Pool {
     /// What it was opened for; a connection that is set up anew gets a new pool.
     pub(crate) settings: EgressSettings,
     pub(crate) standing: Mutex<Standing>,
+    /// The answers that it keeps, if it does.
+    pub(crate) keep: Option<Keep>,
+    pub(crate) under_way: UnderWay,
     /// The matcher of exchanges under way, which mostly share their secrets.
     matcher: Mutex<(Option<Digest>, Weak<Matcher>)>,
 }
@@ -78,6 +83,7 @@ pub(crate) struct Pools {
     dialer: Dialer,
     tls: Arc<ClientConfig>,
     tasks: TaskTracker,
+    budget: Budget,
     slots: Mutex<Slots>,
 }
 
@@ -90,7 +96,13 @@ struct Slots {
 
 impl Pools {
     pub(crate) fn new(dialer: Dialer, tls: ClientConfig) -> Self {
-        Self { dialer, tls: Arc::new(tls), tasks: TaskTracker::new(), slots: Mutex::default() }
+        Self {
+            dialer,
+            tls: Arc::new(tls),
+            tasks: TaskTracker::new(),
+            budget: Budget::default(),
+            slots: Mutex::default(),
+        }
     }
 
     /// The pool of a connection.
@@ -138,6 +150,8 @@ impl Pools {
             places: Arc::new(Semaphore::new(settings.concurrency as usize)),
             settings,
             standing: Mutex::default(),
+            keep: settings.cache.map(|spec| Keep::new(spec, self.budget.clone())),
+            under_way: UnderWay::default(),
             matcher: Mutex::default(),
         }
     }

@@ -13,6 +13,8 @@ mod limits;
 #[cfg(test)]
 mod pools;
 #[cfg(test)]
+mod reads;
+#[cfg(test)]
 mod redirects;
 #[cfg(test)]
 mod support;
