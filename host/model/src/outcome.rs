@@ -258,6 +258,11 @@ impl Usage {
     pub fn wall(&self) -> Duration {
         Duration::from_micros(self.wall_us)
     }
+
+    /// The time that the guest itself ran.
+    pub fn guest(&self) -> Duration {
+        Duration::from_micros(self.guest_us)
+    }
 }
 
 /// How loud a log line is.

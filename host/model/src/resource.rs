@@ -55,6 +55,10 @@ pub struct TenantSpec {
     /// How many calls and runs may go on at once. The host's default if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<NonZeroU32>,
+    /// Its part of the CPU when tenants compete: twice as much as another of
+    /// half its weight. 100 if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<NonZeroU32>,
     /// Bounds of each call, lower than the host's.
     #[serde(default)]
     pub bounds: BoundsSpec,

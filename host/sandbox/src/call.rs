@@ -14,7 +14,7 @@ use host_model::bounds::Bounds;
 use host_model::effects::Stopped;
 use host_model::outcome::{Bound, Exceeded, Finished, Level, LogLine, Outcome, Usage};
 use host_model::resource::Connection;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, Trap};
 use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
@@ -26,7 +26,7 @@ use crate::{CallFailed, Sandbox};
 /// Fuel between two yields to the scheduler, so that neighbours and timeouts
 /// get their turn: a tenth of a millisecond of a spinning guest, and some 20 ms
 /// of one that only calls the host, where a call costs five units and 100 ns.
-const YIELD_EVERY: u64 = 1_000_000;
+pub(crate) const YIELD_EVERY: u64 = 1_000_000;
 /// What one host call may hand over besides the largest body or answer: a URL,
 /// headers, a list of handles.
 const BESIDES: u64 = 1 << 20;
@@ -46,9 +46,12 @@ impl Sandbox {
         &self,
         subject: Subject,
         bounds: &Bounds,
-    ) -> Result<(SemaphorePermit<'_>, Store<State>), CallFailed> {
+    ) -> Result<(OwnedSemaphorePermit, Store<State>), CallFailed> {
         let slots = if matches!(subject, Subject::Run(_)) { &self.run_slots } else { &self.call_slots };
-        let slot = slots.acquire().await.map_err(|closed| CallFailed::Engine(closed.to_string()))?;
+        let slot = Arc::clone(slots)
+            .acquire_owned()
+            .await
+            .map_err(|closed| CallFailed::Engine(closed.to_string()))?;
         Ok((slot, self.store(subject, bounds)?))
     }
 

@@ -39,49 +39,60 @@ impl Sandbox {
         bounds: &Bounds,
     ) -> Result<Finished<Vec<(String, Direction)>>, CallFailed> {
         let ready = self.prepared.ready_from(package, Some(component)).await?;
-        let (_slot, mut store) = self.open(Subject::Nobody, bounds).await?;
-        let driven = drive(bounds.wall, async {
-            match ready.prepared() {
-                Some(Prepared::Connector(connector)) => {
-                    let guest: Connector = connector.pre.instantiate_async(&mut store).await?;
-                    guest.wharf_endpoints_endpoints().call_describe(&mut store).await
+        let opened = self.open(Subject::Nobody, bounds).await?;
+        let wall = bounds.wall;
+        let call = async move {
+            let (_slot, mut store) = opened;
+            let driven = drive(wall, async {
+                match ready.prepared() {
+                    Some(Prepared::Connector(connector)) => {
+                        let guest: Connector = connector.pre.instantiate_async(&mut store).await?;
+                        guest.wharf_endpoints_endpoints().call_describe(&mut store).await
+                    }
+                    Some(Prepared::Workflow(pre)) => {
+                        pre.instantiate_async(&mut store).await.map(|_| Vec::new())
+                    }
+                    Some(Prepared::Proxy(pre)) => pre.instantiate_async(&mut store).await.map(|_| Vec::new()),
+                    None => Ok(Vec::new()),
                 }
-                Some(Prepared::Workflow(pre)) => pre.instantiate_async(&mut store).await.map(|_| Vec::new()),
-                Some(Prepared::Proxy(pre)) => pre.instantiate_async(&mut store).await.map(|_| Vec::new()),
-                None => Ok(Vec::new()),
-            }
-        })
-        .await?;
-        finish(store, driven, |endpoints, bounds| {
-            let size = endpoints.iter().map(|endpoint| endpoint.name.len() + 1).sum();
-            if let Err(exceeded) = within(bounds, size) {
-                return Outcome::Exceeded(exceeded);
-            }
-            let direction = |direction| match direction {
-                wit::Direction::Inbound => Direction::Inbound,
-                wit::Direction::Outbound => Direction::Outbound,
-            };
-            Outcome::Answered(endpoints.into_iter().map(|e| (e.name, direction(e.direction))).collect())
-        })
+            })
+            .await?;
+            finish(store, driven, |endpoints, bounds| {
+                let size = endpoints.iter().map(|endpoint| endpoint.name.len() + 1).sum();
+                if let Err(exceeded) = within(bounds, size) {
+                    return Outcome::Exceeded(exceeded);
+                }
+                let direction = |direction| match direction {
+                    wit::Direction::Inbound => Direction::Inbound,
+                    wit::Direction::Outbound => Direction::Outbound,
+                };
+                Outcome::Answered(endpoints.into_iter().map(|e| (e.name, direction(e.direction))).collect())
+            })
+        };
+        self.turns.run(None, call).await
     }
 
     /// Tests a connection: gives the connector's word on it.
     pub async fn check(&self, connection: &Arc<Connection>) -> Result<Finished<String>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
-        let connector = connector(ready.prepared())?;
-        let (_slot, mut store) =
-            self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
-        let driven = drive(connection.bounds.wall, async {
-            let guest: Connector = connector.pre.instantiate_async(&mut store).await?;
-            guest.wharf_endpoints_endpoints().call_check(&mut store).await
-        })
-        .await?;
-        finish(store, driven, |answer, bounds| match answer {
-            Ok(text) => {
-                within(bounds, text.len()).map_or_else(Outcome::Exceeded, |()| Outcome::Answered(text))
-            }
-            Err(error) => declined(error.into(), bounds),
-        })
+        let opened = self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
+        let wall = connection.bounds.wall;
+        let call = async move {
+            let (_slot, mut store) = opened;
+            let connector = connector(ready.prepared())?;
+            let driven = drive(wall, async {
+                let guest: Connector = connector.pre.instantiate_async(&mut store).await?;
+                guest.wharf_endpoints_endpoints().call_check(&mut store).await
+            })
+            .await?;
+            finish(store, driven, |answer, bounds| match answer {
+                Ok(text) => {
+                    within(bounds, text.len()).map_or_else(Outcome::Exceeded, |()| Outcome::Answered(text))
+                }
+                Err(error) => declined(error.into(), bounds),
+            })
+        };
+        self.turns.run(Some(&connection.tenant), call).await
     }
 
     /// Calls an outbound endpoint: one JSON text in, one out.
@@ -93,20 +104,24 @@ impl Sandbox {
         idempotency_key: &str,
     ) -> Result<Finished<String>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
-        let connector = connector(ready.prepared())?;
-        let (_slot, mut store) =
-            self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
+        let opened = self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
+        let wall = connection.bounds.wall;
         let request = wit::CallRequest {
             endpoint: endpoint.to_owned(),
             input: input.to_owned(),
             idempotency_key: idempotency_key.to_owned(),
         };
-        let driven = drive(connection.bounds.wall, async {
-            let guest: Connector = connector.pre.instantiate_async(&mut store).await?;
-            guest.wharf_endpoints_endpoints().call_call(&mut store, &request).await
-        })
-        .await?;
-        finish(store, driven, |answer, bounds| judge_json(answer.map_err(CallError::from), bounds))
+        let call = async move {
+            let (_slot, mut store) = opened;
+            let connector = connector(ready.prepared())?;
+            let driven = drive(wall, async {
+                let guest: Connector = connector.pre.instantiate_async(&mut store).await?;
+                guest.wharf_endpoints_endpoints().call_call(&mut store, &request).await
+            })
+            .await?;
+            finish(store, driven, |answer, bounds| judge_json(answer.map_err(CallError::from), bounds))
+        };
+        self.turns.run(Some(&connection.tenant), call).await
     }
 
     /// Hands an inbound request to its connector.
@@ -116,22 +131,26 @@ impl Sandbox {
         request: InboundRequest,
     ) -> Result<Finished<Received>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
-        let connector = connector(ready.prepared())?;
-        let (_slot, mut store) =
-            self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
-        let headers = lend_headers(&request.headers);
-        let request = LentRequest::of(&request, &headers);
-        let driven = drive(connection.bounds.wall, async {
-            let guest = connector.pre.instance_pre().instantiate_async(&mut store).await?;
-            let receive: Receive<'_> = guest.get_typed_func(&mut store, connector.receive)?;
-            let (answered,) = receive.call_async(&mut store, (&request,)).await?;
-            Ok(answered)
-        })
-        .await?;
-        let finished = finish(store, driven, |received, bounds| match received {
-            Ok(received) => judge_received(received, bounds),
-            Err(error) => declined(error.into(), bounds),
-        })?;
+        let opened = self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
+        let wall = connection.bounds.wall;
+        let call = async move {
+            let (_slot, mut store) = opened;
+            let connector = connector(ready.prepared())?;
+            let headers = lend_headers(&request.headers);
+            let request = LentRequest::of(&request, &headers);
+            let driven = drive(wall, async {
+                let guest = connector.pre.instance_pre().instantiate_async(&mut store).await?;
+                let receive: Receive<'_> = guest.get_typed_func(&mut store, connector.receive)?;
+                let (answered,) = receive.call_async(&mut store, (&request,)).await?;
+                Ok(answered)
+            })
+            .await?;
+            finish(store, driven, |received, bounds| match received {
+                Ok(received) => judge_received(received, bounds),
+                Err(error) => declined(error.into(), bounds),
+            })
+        };
+        let finished = self.turns.run(Some(&connection.tenant), call).await?;
         report(connection, &finished);
         Ok(finished)
     }

@@ -6,6 +6,7 @@
 //!
 //! Invariants
 //! - Every call has all bounds; passing one ends that call alone.
+//! - Tenants share the CPU by weight, and nobody's is idle while somebody waits.
 //! - Machine code is mapped only if this host made it (HMAC, host-local key).
 //! - The compiler runs in a child process with its own limits.
 //! - `unsafe` stands in `engine/load.rs` and nowhere else in the host.
@@ -23,9 +24,12 @@ mod prepare;
 mod proxy;
 mod reuse;
 mod state;
+mod turns;
 mod wasi;
 mod workflow;
 
+use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -33,9 +37,12 @@ use bytes::Bytes;
 use host_capabilities::Capabilities;
 use host_model::digest::Digest;
 use host_model::effects::BoxFuture;
+use host_model::name::TenantId;
 use host_model::resource::Package;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
+
+use turns::Turns;
 
 pub use engine::{Allocation, EngineSettings, probe};
 pub use prepare::PrepareError;
@@ -106,6 +113,7 @@ pub struct Sandbox {
     /// one set, enough runs would wait for each other for ever.
     run_slots: Arc<Semaphore>,
     allocation: Allocation,
+    turns: Turns,
     tasks: TaskTracker,
 }
 
@@ -123,12 +131,20 @@ impl Sandbox {
         let compiler = compile::Compiler::new(settings.compiler);
         let linkers = prepare::Linkers::new(&engine).map_err(StartError::Link)?;
         let prepared = prepare::PreparedComponents::new(engine, linkers, artefacts, compiler, source);
-        Ok(Self { capabilities, prepared, call_slots, run_slots, allocation, tasks: TaskTracker::new() })
+        let turns = Turns::new(settings.engine.threads);
+        let tasks = TaskTracker::new();
+        Ok(Self { capabilities, prepared, call_slots, run_slots, allocation, turns, tasks })
     }
 
     /// How instances are allocated: for `wharf doctor` and the log.
     pub fn allocation(&self) -> Allocation {
         self.allocation
+    }
+
+    /// What part of the CPU each tenant gets when they compete: as much as its
+    /// weight is of theirs together. 100 for whom this does not name.
+    pub fn weigh(&self, weights: HashMap<TenantId, NonZeroU32>) {
+        self.turns.weigh(weights);
     }
 
     /// Makes a package ready: compiles it if it has to be, maps and links it.

@@ -45,23 +45,28 @@ impl Sandbox {
         let out = store.data_mut().http().new_response_outparam(head).map_err(engine)?;
 
         let connection = Arc::clone(connection);
+        let sandbox = Arc::clone(self);
+        let tenant = connection.tenant.clone();
         let guest = self.tasks.spawn(async move {
-            let _held = (held, slot);
-            let mut store = store; // given back before its slot, however this ends
-            let Some(Prepared::Proxy(pre)) = ready.prepared() else {
-                return Err(CallFailed::from(PrepareError::Link("it is not an http-proxy".to_owned())));
+            let call = async move {
+                let _held = (held, slot);
+                let mut store = store; // given back before its slot, however this ends
+                let Some(Prepared::Proxy(pre)) = ready.prepared() else {
+                    return Err(CallFailed::from(PrepareError::Link("it is not an http-proxy".to_owned())));
+                };
+                let driven = drive(connection.bounds.wall, async {
+                    let guest = pre.instantiate_async(&mut store).await?;
+                    guest.wasi_http_incoming_handler().call_handle(&mut store, request, out).await
+                })
+                .await;
+                if driven.is_err() {
+                    break_off_bodies(&mut store);
+                }
+                let finished = finish(store, driven?, |(), _| Outcome::Answered(()))?;
+                report(&connection, &finished);
+                Ok(finished)
             };
-            let driven = drive(connection.bounds.wall, async {
-                let guest = pre.instantiate_async(&mut store).await?;
-                guest.wasi_http_incoming_handler().call_handle(&mut store, request, out).await
-            })
-            .await;
-            if driven.is_err() {
-                break_off_bodies(&mut store);
-            }
-            let finished = finish(store, driven?, |(), _| Outcome::Answered(()))?;
-            report(&connection, &finished);
-            Ok(finished)
+            sandbox.turns.run(Some(&tenant), call).await
         });
         match answered.await {
             Ok(Ok(response)) => Ok(Ok(response)),

@@ -98,7 +98,7 @@ struct SandboxFile {
 
 impl Default for SandboxFile {
     fn default() -> Self {
-        let EngineSettings { slots, warm_slots } = EngineSettings::default();
+        let EngineSettings { slots, warm_slots, .. } = EngineSettings::default();
         Self { slots, warm_slots, artefact_cache: None }
     }
 }
@@ -239,7 +239,11 @@ impl ConfigFile {
                 wait: Duration::from_millis(self.admission.wait_ms),
             },
             kv: KvQuota { keys: self.kv.keys, bytes: self.kv.bytes },
-            engine: EngineSettings { slots: self.sandbox.slots.max(2), warm_slots: self.sandbox.warm_slots },
+            engine: EngineSettings {
+                slots: self.sandbox.slots.max(2),
+                warm_slots: self.sandbox.warm_slots,
+                ..EngineSettings::default()
+            },
             policy: Policy { open: self.egress.open, closed: self.egress.closed },
             bounds: ceiling(&self.bounds),
             compiler,

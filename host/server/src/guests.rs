@@ -55,7 +55,10 @@ impl Guests for SandboxedGuests {
             let package = package
                 .filter(|package| package.digest == run.digest)
                 .ok_or_else(|| HostFailure(format!("package `{}` ({}) is gone", run.package, run.digest)))?;
-            self.sandbox.run(&package, bounds, &run.input, effects).await.map_err(|error| failed(&error))
+            self.sandbox
+                .run(&run.tenant, &package, bounds, &run.input, effects)
+                .await
+                .map_err(|error| failed(&error))
         })
     }
 

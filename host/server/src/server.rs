@@ -121,7 +121,11 @@ impl Server {
             border: Arc::clone(&border),
         };
         let scheduler = Scheduler::new(Arc::clone(&store), Arc::clone(&clock), Arc::new(fires));
-        let outlet = Box::new(Serving { routes: Arc::clone(&routes), schedules: scheduler.schedules() });
+        let outlet = Box::new(Serving {
+            routes: Arc::clone(&routes),
+            sandbox: Arc::clone(&sandbox),
+            schedules: scheduler.schedules(),
+        });
         let ceilings =
             Ceilings { connection: config.bounds.clone(), workflow: workflow_bounds(&config.bounds) };
         let reader =
@@ -232,12 +236,16 @@ impl Source for Components {
 /// Where the catalog's changes take effect.
 struct Serving {
     routes: Arc<Routes>,
+    sandbox: Arc<Sandbox>,
     schedules: ScheduleSet,
 }
 
 impl Outlet for Serving {
     fn replace(&self, routes: Snapshot, schedules: Vec<Schedule>) {
         self.routes.replace(routes);
+        let tenants = self.routes.tenants();
+        let weights = tenants.iter().filter_map(|tenant| Some((tenant.name.clone(), tenant.weight?)));
+        self.sandbox.weigh(weights.collect());
         self.schedules.replace(schedules);
     }
 }

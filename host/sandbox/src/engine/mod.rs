@@ -2,6 +2,8 @@
 
 mod load;
 
+use std::num::NonZeroUsize;
+
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::StartError;
@@ -28,11 +30,15 @@ pub struct EngineSettings {
     /// of hot components times the number of worker threads; each costs its
     /// component's touched pages, about 100 KiB for a Rust guest.
     pub warm_slots: u32,
+    /// Threads on which calls that take long get their turns.
+    pub threads: NonZeroUsize,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { slots: 1_000, warm_slots: 1_000 }
+        // As many as cores: an idle machine gives everything to whoever asks.
+        let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self { slots: 1_000, warm_slots: 1_000, threads }
     }
 }
 

@@ -9,7 +9,7 @@ use host_sandbox::{CallFailed, EngineSettings, PrepareError};
 use crate::lab::{Lab, compiler, probe};
 
 fn lab(folder: &Path, compiler: PathBuf) -> Lab {
-    Lab::with(EngineSettings { slots: 2, warm_slots: 2 }, folder, compiler)
+    Lab::with(EngineSettings { slots: 2, warm_slots: 2, ..EngineSettings::default() }, folder, compiler)
 }
 
 fn no_compiler() -> PathBuf {

@@ -8,6 +8,7 @@ use futures::future::join_all;
 use host_model::bounds::Bounds;
 use host_model::clock::Timestamp;
 use host_model::effects::{BoxFuture, Effects, Intent, Pending, Stopped};
+use host_model::name::TenantId;
 use host_model::outcome::{CallError, Outcome};
 use host_model::resource::Connection;
 use host_sandbox::{Allocation, CallFailed, EngineSettings, Sandbox};
@@ -15,6 +16,10 @@ use host_sandbox::{Allocation, CallFailed, EngineSettings, Sandbox};
 use crate::by_hand::{and, connector};
 use crate::lab::{Lab, MESSAGE, compiler, patient, probe};
 use crate::waiting::silent;
+
+fn acme() -> TenantId {
+    "acme".parse().unwrap()
+}
 
 /// Answers how often it was called in this instance.
 fn counter() -> bytes::Bytes {
@@ -42,7 +47,7 @@ async fn every_call_has_a_fresh_store() {
 #[tokio::test]
 async fn a_machine_without_room_for_a_pool_still_runs_guests() {
     let folder = tempfile::tempdir().unwrap();
-    let absurd = EngineSettings { slots: 4_000_000, warm_slots: 1 };
+    let absurd = EngineSettings { slots: 4_000_000, warm_slots: 1, ..EngineSettings::default() };
     let lab = Lab::with(absurd, folder.path(), compiler());
     assert_eq!(lab.sandbox.allocation(), Allocation::OnDemand);
     assert_eq!(Lab::slots(8).sandbox.allocation(), Allocation::Pooling);
@@ -163,7 +168,8 @@ async fn runs_that_fill_every_slot_still_get_their_calls() {
     let workflow = lab.package("workflow", probe("workflow_call"));
     let effects = calling(&lab, false);
     let bounds = Bounds::for_workflows();
-    let runs = (0..50).map(|_| lab.sandbox.run(&workflow, &bounds, &MESSAGE, effects.clone()));
+    let acme = acme();
+    let runs = (0..50).map(|_| lab.sandbox.run(&acme, &workflow, &bounds, &MESSAGE, effects.clone()));
     let runs =
         tokio::time::timeout(Duration::from_secs(60), join_all(runs)).await.expect("nobody waits for ever");
     for run in runs {
@@ -179,10 +185,10 @@ async fn a_panic_in_the_host_ends_its_own_call_and_frees_the_slot() {
     let workflow = lab.package("workflow", probe("workflow_call"));
     let bounds = Bounds::for_workflows();
     for _ in 0..3 {
-        let run = lab.sandbox.run(&workflow, &bounds, &MESSAGE, calling(&lab, true)).await;
+        let run = lab.sandbox.run(&acme(), &workflow, &bounds, &MESSAGE, calling(&lab, true)).await;
         assert!(matches!(run, Err(CallFailed::Panicked)), "{run:?}");
     }
-    let run = lab.sandbox.run(&workflow, &bounds, &MESSAGE, calling(&lab, false)).await.unwrap();
+    let run = lab.sandbox.run(&acme(), &workflow, &bounds, &MESSAGE, calling(&lab, false)).await.unwrap();
     assert_eq!(run.outcome, Outcome::Answered("[{\"ok\":1}]".to_owned()));
 }
 

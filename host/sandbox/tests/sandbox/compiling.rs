@@ -21,7 +21,7 @@ fn script(folder: &Path, text: &str) -> PathBuf {
 
 async fn compile_with(compiler: impl FnOnce(&Path) -> PathBuf, component: &[u8]) -> CompileError {
     let folder = tempfile::tempdir().unwrap();
-    let small = EngineSettings { slots: 2, warm_slots: 2 };
+    let small = EngineSettings { slots: 2, warm_slots: 2, ..EngineSettings::default() };
     let lab = Lab::with(small, folder.path(), compiler(folder.path()));
     let failed = lab.try_go(Bytes::copy_from_slice(component), Bounds::default(), "1").await;
     match failed {

@@ -40,7 +40,7 @@ pub(crate) struct Lab {
 }
 
 /// Compiled components are kept for the next test and the next time.
-fn shared_cache() -> PathBuf {
+pub(crate) fn shared_cache() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("artefacts")
 }
 
@@ -63,11 +63,19 @@ pub(crate) fn probe(name: &str) -> Bytes {
 
 impl Lab {
     pub(crate) fn start() -> Self {
-        Self::with(EngineSettings { slots: 64, warm_slots: 64 }, &shared_cache(), compiler())
+        Self::with(
+            EngineSettings { slots: 64, warm_slots: 64, ..EngineSettings::default() },
+            &shared_cache(),
+            compiler(),
+        )
     }
 
     pub(crate) fn slots(slots: u32) -> Self {
-        Self::with(EngineSettings { slots, warm_slots: slots }, &shared_cache(), compiler())
+        Self::with(
+            EngineSettings { slots, warm_slots: slots, ..EngineSettings::default() },
+            &shared_cache(),
+            compiler(),
+        )
     }
 
     pub(crate) fn with(engine: EngineSettings, artefacts: &Path, compiler: PathBuf) -> Self {

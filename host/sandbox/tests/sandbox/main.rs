@@ -12,6 +12,8 @@ mod calls;
 #[cfg(test)]
 mod compiling;
 #[cfg(test)]
+mod fairness;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod waiting;
