@@ -16,9 +16,6 @@ use tokio::runtime::Handle;
 
 use super::shares::Shares;
 
-/// How much the pool makes way for the threads that serve sockets: they weigh
-/// nine times as much, and a wake of one of them ends a turn at once.
-const NICE: i32 = 10;
 /// Nobody has the host for itself.
 const NOBODY: u64 = 0;
 
@@ -150,9 +147,6 @@ impl Pool {
 
     /// One thread's life.
     fn serve(&self) {
-        if let Err(error) = rustix::process::nice(NICE) {
-            tracing::warn!(%error, "long calls run at the priority of the threads that serve sockets");
-        }
         let mut state = self.state.lock();
         while !state.closed {
             let Some((tenant, turn)) = state.shares.next() else {
@@ -165,7 +159,9 @@ impl Pool {
             let began = on_cpu();
             turn.run();
             let used = on_cpu().saturating_sub(began);
-            std::thread::yield_now(); // whoever serves sockets goes first
+            // Who serves sockets goes first. A lower priority would do the same, and
+            // would let every other program of the machine go first, too.
+            std::thread::yield_now();
             state = self.state.lock();
             state.shares.used(&tenant, used, self.now());
             self.note_who_is_alone(&state);
