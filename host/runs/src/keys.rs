@@ -85,17 +85,17 @@ pub(crate) fn parse_dead(tenant: &TenantId, found: &[u8]) -> Option<RunId> {
 
 /// Every run that has not ended, of every tenant.
 pub(crate) fn all_pending() -> Bytes {
-    key::host().kind("run-pending").prefix()
+    key::host().kind(key::RUN_PENDING).prefix()
 }
 
 /// The runs of a tenant that have not ended, oldest first.
 pub(crate) fn pending_of(tenant: &TenantId) -> Bytes {
-    key::host().kind("run-pending").name(tenant.as_str()).prefix()
+    key::host().kind(key::RUN_PENDING).name(tenant.as_str()).prefix()
 }
 
 /// A run that has not ended.
 pub(crate) fn pending(tenant: &TenantId, id: RunId) -> Bytes {
-    key::host().kind("run-pending").name(tenant.as_str()).bytes(&id.to_bytes()).into()
+    key::host().kind(key::RUN_PENDING).name(tenant.as_str()).bytes(&id.to_bytes()).into()
 }
 
 /// Whose and which run a pending key is about.

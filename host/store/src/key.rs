@@ -114,6 +114,22 @@ pub fn owner(key: &[u8]) -> Option<&str> {
     std::str::from_utf8(key.split(|byte| *byte == END).next()?).ok()
 }
 
+/// What kind of the host's own keys is counted by tenant: runs that have not ended.
+pub const RUN_PENDING: &str = "run-pending";
+
+/// The prefix under which a key is counted: its tenant's, or of
+/// [`RUN_PENDING`] that of the tenant named in it. `None`: not counted.
+pub fn account(key: &[u8]) -> Option<&[u8]> {
+    let name = |from: usize| Some(from + key.get(from..)?.iter().position(|byte| *byte == END)? + 1);
+    let owner = name(0)?;
+    if key.get(..owner)? != [HOST.as_bytes(), &[END]].concat() {
+        return key.get(..owner);
+    }
+    let kind = name(owner)?;
+    let is_counted = key.get(owner..kind - 1)? == RUN_PENDING.as_bytes();
+    key.get(..name(kind)?).filter(|_| is_counted)
+}
+
 /// What follows `prefix` in `key`: the raw bytes of a scanned entry.
 pub fn tail<'a>(prefix: &[u8], key: &'a [u8]) -> Option<&'a [u8]> {
     key.strip_prefix(prefix)
@@ -168,6 +184,17 @@ mod tests {
         let end = tenant(&acme()).end();
         assert!(*last < *end && *end < *tenant(&next).kind(""));
         assert_eq!((owner(&last), owner(&host().kind("token"))), (Some("acme"), Some(HOST)));
+    }
+
+    #[test]
+    fn a_key_counts_for_its_tenant() {
+        let step = tenant(&acme()).kind("step").bytes(&[0, 7]);
+        assert_eq!(account(&step), Some(&tenant(&acme()).prefix()[..]));
+        let pending = host().kind(RUN_PENDING).name("acme").bytes(&[0; 16]);
+        assert_eq!(account(&pending), Some(&host().kind(RUN_PENDING).name("acme").prefix()[..]));
+        for other in [&host().kind("token").bytes(&[0; 32])[..], &host().kind("lease"), b"", b"acme"] {
+            assert_eq!(account(other), None);
+        }
     }
 
     #[test]

@@ -22,4 +22,4 @@ pub use self::blobs::{BlobError, Blobs, Removal};
 pub use self::holds::Hold;
 pub use self::memory::MemoryStore;
 pub use self::port::{Commit, Doorbell, Entry, MAX_VALUE, Page, Require, Store, StoreError, Version};
-pub use self::sled::{OpenError, SledStore, Stats};
+pub use self::sled::{OpenError, SledStore, Stats, Tally};

@@ -90,6 +90,11 @@ pub(super) fn version_of(tree_value: &[u8]) -> Option<Version> {
     tree_value.first_chunk::<VERSION_BYTES>().map(|bytes| Version::from_be_bytes(*bytes))
 }
 
+/// The bytes of the value in a tree's value.
+pub(super) fn value_size(tree_value: &[u8]) -> usize {
+    tree_value.len().saturating_sub(VERSION_BYTES)
+}
+
 /// The entry that lies in the tree like this.
 pub(super) fn entry_of(tree_key: &[u8], tree_value: &IVec) -> Option<Entry> {
     Some(Entry {

@@ -19,6 +19,7 @@ mod mover;
 mod open;
 mod recent;
 mod shared;
+mod tally;
 mod writer;
 
 #[cfg(test)]
@@ -40,6 +41,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::open::OpenError;
 use self::recent::{Recent, merged};
 use self::shared::{Broken, Shared};
+pub use self::tally::Tally;
 use self::writer::{Job, QUEUE, Writer};
 use crate::limits;
 use crate::port::{Commit, Doorbell, Entry, MAX_PAGE, Page, Store, StoreError, Version};
@@ -88,7 +90,7 @@ impl SledStore {
     }
 
     fn assemble(opened: open::Opened) -> (Self, Parts) {
-        let shared = Arc::new(Shared::new(opened.db));
+        let shared = Arc::new(Shared::new(opened.db, opened.tallies));
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (generations, to_move) = std::sync::mpsc::sync_channel(1);
         let (done, moved) = std::sync::mpsc::channel();
@@ -103,6 +105,12 @@ impl SledStore {
         };
         let parts = Parts { writer, queue, disk: opened.disk, to_move, done };
         (Self { jobs: Some(jobs), threads: Vec::new(), shared, _lock: opened.lock }, parts)
+    }
+
+    /// How much there is under this prefix: that of a tenant's keys, or of the
+    /// [`RUN_PENDING`](crate::key::RUN_PENDING) ones of a tenant. Nothing else is counted.
+    pub fn tally(&self, prefix: &[u8]) -> Tally {
+        self.shared.tallies.of(prefix)
     }
 
     /// Counters since the store was opened.

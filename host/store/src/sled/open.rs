@@ -21,6 +21,7 @@ use super::layout::{self, FORMAT, LEDGER, Ledger, MARKER, MARKER_TREE};
 use super::log::{self, Log, Replayed};
 use super::mover::{Generation, move_into};
 use super::recent::Changes;
+use super::tally::{Difference, Tallies};
 use crate::port::Version;
 
 /// sled's page cache. Enough for the hot part of a machine's runs, and little
@@ -91,6 +92,7 @@ pub(super) struct Opened {
     pub(super) log: Log,
     pub(super) note: Note,
     pub(super) ledger: Ledger,
+    pub(super) tallies: Tallies,
     /// Held until after the database is closed.
     pub(super) lock: File,
 }
@@ -115,7 +117,7 @@ pub(super) fn open(dir: &Path) -> Result<Opened, OpenError> {
         return Err(at.damaged("file `db` is missing"));
     }
 
-    let (db, replayed) = match catch_unwind(AssertUnwindSafe(|| at.recover(acknowledged))) {
+    let (db, replayed, tallies) = match catch_unwind(AssertUnwindSafe(|| at.recover(acknowledged))) {
         Ok(recovered) => recovered?,
         Err(_) => return Err(at.damaged("sled panicked while it read its files")),
     };
@@ -130,7 +132,7 @@ pub(super) fn open(dir: &Path) -> Result<Opened, OpenError> {
         move_into(&db, &mut disk, &generation).map_err(|broken| at.damaged(broken.to_string()))?;
     }
     let log = Log::begin(dir, generation + 1).map_err(at.io("create"))?;
-    Ok(Opened { db, disk, log, note, ledger, lock })
+    Ok(Opened { db, disk, log, note, ledger, tallies, lock })
 }
 
 impl Opening<'_> {
@@ -147,7 +149,7 @@ impl Opening<'_> {
         }
     }
 
-    fn recover(&self, acknowledged: Option<Version>) -> Result<(Db, Replayed), OpenError> {
+    fn recover(&self, acknowledged: Option<Version>) -> Result<(Db, Replayed, Tallies), OpenError> {
         let db = self.open_sled()?;
         let marker = db.open_tree(MARKER_TREE).map_err(self.sled())?;
         let found = marker.get(MARKER).map_err(self.sled())?;
@@ -169,7 +171,8 @@ impl Opening<'_> {
             None => return Err(self.damaged("its ledger is lost")),
         };
         let replayed = log::replay(self.dir, tree).map_err(self.io("read"))?;
-        let (counted, ledger) = (self.count(&db, &replayed.changes)?, replayed.ledger);
+        let (counted, tallies) = self.count(&db, &replayed.changes)?;
+        let ledger = replayed.ledger;
         if (counted.entries, counted.sum) != (ledger.entries, ledger.sum) {
             let (found, want) = (counted.entries, ledger.entries);
             return Err(self.damaged(format!(
@@ -182,11 +185,11 @@ impl Opening<'_> {
                 ledger.version
             ))),
             None if ledger.version > 0 => Err(self.damaged(format!("file `{ACKNOWLEDGED}` is lost"))),
-            Some(_) => Ok((db, replayed)),
+            Some(_) => Ok((db, replayed, tallies)),
             None => {
                 db.insert(LEDGER, ledger.to_bytes()).map_err(self.sled())?;
                 db.flush().map_err(self.sled())?;
-                Ok((db, replayed))
+                Ok((db, replayed, tallies))
             }
         }
     }
@@ -210,10 +213,12 @@ impl Opening<'_> {
     }
 
     /// Reads every entry, of the tree and of the log over it.
-    fn count(&self, db: &Db, over: &Changes) -> Result<Ledger, OpenError> {
-        let mut counted = Ledger::default();
-        for (key, change) in over.iter().filter(|(_, change)| change.value.is_some()) {
+    fn count(&self, db: &Db, over: &Changes) -> Result<(Ledger, Tallies), OpenError> {
+        let (mut counted, mut all) = (Ledger::default(), Difference::default());
+        for (key, change) in over {
+            let Some(value) = &change.value else { continue };
             counted.add(key, change.version);
+            all.add(key, value.len());
         }
         for pair in db.iter() {
             let (tree_key, value) = pair.map_err(self.sled())?;
@@ -225,9 +230,12 @@ impl Opening<'_> {
                 .ok_or_else(|| self.damaged("it holds an entry that Wharf did not write"))?;
             if !over.contains_key(key) {
                 counted.add(key, version);
+                all.add(key, layout::value_size(&value));
             }
         }
-        Ok(counted)
+        let tallies = Tallies::default();
+        tallies.apply(all);
+        Ok((counted, tallies))
     }
 
     /// The marker, the files' names and the first note become durable; from

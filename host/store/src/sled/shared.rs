@@ -14,6 +14,7 @@ use parking_lot::RwLock;
 use sled::Db;
 
 use super::recent::Recent;
+use super::tally::Tallies;
 use crate::bells::Bells;
 use crate::port::StoreError;
 
@@ -22,6 +23,7 @@ pub(super) struct Shared {
     db: Option<Db>,
     pub(super) recent: RwLock<Recent>,
     broken: OnceLock<Arc<str>>,
+    pub(super) tallies: Tallies,
     pub(super) bells: Bells,
     pub(super) commits: AtomicU64,
     pub(super) fsyncs: AtomicU64,
@@ -38,11 +40,12 @@ impl std::fmt::Display for Broken {
 }
 
 impl Shared {
-    pub(super) fn new(db: Db) -> Self {
+    pub(super) fn new(db: Db, tallies: Tallies) -> Self {
         Self {
             db: Some(db),
             recent: RwLock::default(),
             broken: OnceLock::new(),
+            tallies,
             bells: Bells::default(),
             commits: AtomicU64::new(0),
             fsyncs: AtomicU64::new(0),

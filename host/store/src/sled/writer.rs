@@ -27,6 +27,7 @@ use super::log::{FULL, Log, OVERFULL};
 use super::mover::Generation;
 use super::recent::Change;
 use super::shared::{Broken, Shared};
+use super::tally::Difference;
 use crate::holds::Hold;
 use crate::port::{Commit, Require, StoreError, Version};
 
@@ -62,6 +63,8 @@ pub(super) struct Writer {
 #[derive(Clone, Copy, Default)]
 struct Seen {
     version: Option<Version>,
+    /// The bytes of its value.
+    size: usize,
     /// The generation before or the tree has it.
     below: bool,
 }
@@ -74,6 +77,8 @@ struct Group {
     seen: HashMap<Bytes, Seen>,
     changes: BTreeMap<Bytes, Change>,
     commits: u64,
+    /// What they make of how much there is.
+    difference: Difference,
     /// Let go with the group: when its changes can be read.
     holds: Vec<Hold>,
     /// Who is answered what, in the same order. One verdict is missing if
@@ -151,16 +156,19 @@ impl Writer {
             let seen = self.look(group, &key)?;
             if let Some(old) = seen.version {
                 self.ledger.remove(&key, old);
+                group.difference.remove(&key, seen.size);
             }
             self.ledger.add(&key, version);
+            group.difference.add(&key, value.len());
             group.bytes += key.len() + value.len();
-            group.seen.insert(key.clone(), Seen { version: Some(version), ..seen });
+            group.seen.insert(key.clone(), Seen { version: Some(version), size: value.len(), ..seen });
             group.changes.insert(key, Change { version, value: Some(value), below: seen.below });
         }
         for key in commit.delete {
             let seen = self.look(group, &key)?;
             if let Some(old) = seen.version {
                 self.ledger.remove(&key, old);
+                group.difference.remove(&key, seen.size);
                 group.seen.insert(key.clone(), Seen { version: None, ..seen });
                 group.changes.insert(key, Change { version, value: None, below: seen.below });
             }
@@ -175,17 +183,21 @@ impl Writer {
             return Ok(*known);
         }
         let recent = self.shared.recent.read();
-        let version = |change: &Change| change.value.is_some().then_some(change.version);
+        let as_left = |change: &Change, below| Seen {
+            version: change.value.is_some().then_some(change.version),
+            size: change.value.as_ref().map_or(0, Bytes::len),
+            below,
+        };
         let seen = if let Some(change) = recent.newest.get(key) {
-            Seen { version: version(change), below: change.below }
+            as_left(change, change.below)
         } else if let Some(change) = recent.moving.get(key) {
-            Seen { version: version(change), below: true }
+            as_left(change, true)
         } else {
             drop(recent);
             match self.shared.db()?.get(layout::tree_key(key))? {
                 Some(value) => {
                     let version = layout::version_of(&value).ok_or_else(Broken::garbled)?;
-                    Seen { version: Some(version), below: true }
+                    Seen { version: Some(version), size: layout::value_size(&value), below: true }
                 }
                 None => Seen::default(),
             }
@@ -242,6 +254,7 @@ impl Writer {
 
     fn publish(&self, group: Group) {
         if group.commits > 0 {
+            self.shared.tallies.apply(group.difference);
             self.shared.fsyncs.fetch_add(1, Ordering::Relaxed);
             self.shared.commits.fetch_add(group.commits, Ordering::Relaxed);
             let changed: Vec<_> = group.changes.keys().cloned().collect();
