@@ -81,8 +81,8 @@ for package in web_form crm mail chat lead_intake lead_approval http_hello; do
 done
 show wharf tenant create acme
 show wharf tenant create globex
-acme=$(wharf token create --tenant acme --note demo --json | sed -n 's/.*"token": *"\([^"]*\)".*/\1/p')
-globex=$(wharf token create --tenant globex --note demo --json | sed -n 's/.*"token": *"\([^"]*\)".*/\1/p')
+acme=$(wharf token create --tenant acme --role admin --note demo --json | sed -n 's/.*"token": *"\([^"]*\)".*/\1/p')
+globex=$(wharf token create --tenant globex --role admin --note demo --json | sed -n 's/.*"token": *"\([^"]*\)".*/\1/p')
 
 say "4. Tenant acme stores its credentials and sets up its connections and its workflow."
 export WHARF_TOKEN=$acme

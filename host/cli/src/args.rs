@@ -456,14 +456,36 @@ pub enum Tenant {
     },
 }
 
+/// What a token may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Everything, in every tenant
+    Operator,
+    /// All that its tenant can do
+    Admin,
+    /// Set up and run: all but secrets, tokens and the audit log
+    Developer,
+    /// Look
+    Viewer,
+    /// A program: start the workflows and call the connections that are named
+    Service,
+}
+
 /// Tokens.
 #[derive(Debug, Subcommand)]
 pub enum Token {
-    /// Create a token and print it, once: for `--tenant`, or with `--operator` for everything
+    /// Create a token and print it, once: for `--tenant`, or for everything with `--role operator`
     Create {
-        /// For the operator: it may do everything
+        /// What it may do
         #[arg(long)]
-        operator: bool,
+        role: Role,
+        /// With `--role service`: a workflow that it may start; may be repeated
+        #[arg(long, value_name = "WORKFLOW")]
+        workflow: Vec<WorkflowName>,
+        /// With `--role service`: a connection that it may call; may be repeated
+        #[arg(long, value_name = "CONNECTION")]
+        connection: Vec<ConnectionName>,
         /// What it is for
         #[arg(long, default_value = "")]
         note: String,

@@ -46,7 +46,7 @@ pub(crate) enum CommandError {
     Name(#[from] BadName),
     #[error("which tenant? Your token is the operator's: add `--tenant NAME` or set WHARF_TENANT")]
     NoTenant,
-    #[error("a token for whom? Add `--tenant NAME`, or `--operator` for one that may do everything")]
+    #[error("a token for whom? Add `--tenant NAME`; one that may do everything has `--role operator`")]
     NoScope,
     #[error("cannot write the answer: {0}")]
     Write(#[from] std::io::Error),

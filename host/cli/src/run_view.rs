@@ -192,7 +192,7 @@ fn started_by(by: &StartedBy) -> String {
         StartedBy::Schedule(schedule) => format!("schedule {schedule}"),
         StartedBy::Topic(topic) => format!("topic {topic}"),
         StartedBy::Run(run) => format!("run {run}"),
-        StartedBy::Manual => "hand".to_owned(),
+        StartedBy::Manual(_) => "hand".to_owned(),
     }
 }
 

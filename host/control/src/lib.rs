@@ -12,8 +12,8 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod api;
-mod caller;
 mod catalog;
 mod documents;
 mod input;
@@ -25,9 +25,10 @@ use std::sync::Arc;
 
 use registry::Registry;
 
-pub use api::router;
+pub use access::{Limits, MayNot, Role, Scope};
+pub use api::{permissions_page, router};
 pub use catalog::{Action, Catalog, Ceilings, Done, LoadError, Outlet, Reader, open_hooks};
-pub use tokens::{Scope, Token, TokenError, TokenText, Tokens};
+pub use tokens::{Token, TokenError, TokenText, Tokens};
 
 use crate::ports::{Calls, Events, Keys, Repair, Runs, Secrets, StepTests, Topics};
 

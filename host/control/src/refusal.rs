@@ -20,8 +20,8 @@ use crate::tokens::TokenError;
 pub(crate) enum Refusal {
     /// No token, or none that is known.
     Unauthorized,
-    /// The token is known and not enough.
-    OperatorOnly,
+    /// The token is known and not enough; the text says what is.
+    Forbidden(String),
     /// There is no such thing, or it is not this token's to see: one answer for both.
     Absent,
     /// The request itself is wrong: status, code, detail.
@@ -56,9 +56,7 @@ impl Refusal {
                 "unauthorized",
                 "send a token that this host knows: `Authorization: Bearer wharf_...`",
             ),
-            Self::OperatorOnly => {
-                Problem::new(StatusCode::FORBIDDEN, "forbidden", "this takes an operator's token")
-            }
+            Self::Forbidden(detail) => Problem::new(StatusCode::FORBIDDEN, "forbidden", detail),
             Self::Absent => Problem::new(
                 StatusCode::NOT_FOUND,
                 "not-found",

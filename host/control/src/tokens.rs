@@ -19,24 +19,12 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
 
+use crate::access::Scope;
+
 const PREFIX: &str = "wharf_";
 const SECRET_BYTES: usize = 32;
 /// How many tokens are looked at at once.
 const PAGE: usize = 1_000;
-
-/// What a token may name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case", tag = "scope")]
-pub enum Scope {
-    /// Everything.
-    Operator,
-    /// One tenant's things.
-    Tenant {
-        /// The tenant.
-        #[schema(value_type = String)]
-        tenant: TenantId,
-    },
-}
 
 /// What is kept of a token: all but what would let somebody use it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -45,8 +33,9 @@ pub struct Token {
     /// Its id, which is not secret.
     #[schema(value_type = String)]
     pub id: TokenId,
-    /// What it may name.
+    /// Whose things it names, and as what.
     #[serde(flatten)]
+    #[schema(value_type = crate::access::Written)]
     pub scope: Scope,
     /// For people: who has it.
     #[serde(default)]
@@ -147,12 +136,39 @@ impl Tokens {
         Ok(same.then_some(record.token))
     }
 
-    /// A page of tokens, oldest first, without what would let anybody use them.
-    pub async fn list(&self, after: Option<TokenId>, limit: usize) -> Result<Vec<Token>, TokenError> {
-        let after = after.map(slot);
-        let page = self.store.scan(&space(), after.as_deref(), limit).await;
-        let page = page.map_err(|error| TokenError::Store("list", error))?;
-        page.iter().map(|entry| Ok(decode("?", &entry.value)?.token)).collect()
+    /// A page of tokens, oldest first, without what would let anybody use
+    /// them: all, or one tenant's.
+    pub async fn list(
+        &self,
+        of: Option<&TenantId>,
+        after: Option<TokenId>,
+        limit: usize,
+    ) -> Result<Vec<Token>, TokenError> {
+        let failed = |error| TokenError::Store("list", error);
+        let mut after = after.map(|after| slot(after).prefix());
+        let mut tokens = Vec::new();
+        loop {
+            let page = self.store.scan(&space(), after.as_deref(), PAGE).await.map_err(failed)?;
+            after = page.last().map(|entry| entry.key.clone());
+            for entry in &page {
+                let token = decode("?", &entry.value)?.token;
+                if of.is_none() || token.scope.tenant() == of {
+                    tokens.push(token);
+                }
+                if tokens.len() == limit {
+                    return Ok(tokens);
+                }
+            }
+            if after.is_none() {
+                return Ok(tokens);
+            }
+        }
+    }
+
+    /// One token, without what would let anybody use it.
+    pub async fn show(&self, id: TokenId) -> Result<Option<Token>, TokenError> {
+        let entry = self.store.get(&slot(id)).await.map_err(|error| TokenError::Store("read", error))?;
+        entry.map(|entry| Ok(decode(&id.to_string(), &entry.value)?.token)).transpose()
     }
 
     /// Deletes a token; from then on it is refused. `false` if it was not there.
@@ -165,18 +181,10 @@ impl Tokens {
 
     /// Deletes the tokens of a tenant that is gone; they are refused already.
     pub async fn delete_of(&self, tenant: &TenantId) -> Result<(), TokenError> {
-        let mut after = None;
-        loop {
-            let page = self.list(after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.id);
-            for token in page
-                .iter()
-                .filter(|token| matches!(&token.scope, Scope::Tenant { tenant: of } if of == tenant))
-            {
-                self.delete(token.id).await?;
-            }
+        for token in self.list(Some(tenant), None, usize::MAX).await? {
+            self.delete(token.id).await?;
         }
+        Ok(())
     }
 
     fn mint(&self, scope: Scope, note: String) -> Result<(Token, TokenText, Commit), TokenError> {
@@ -213,6 +221,7 @@ fn decode(id: &str, value: &[u8]) -> Result<Record, TokenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Role;
     use host_model::clock::SimClock;
     use host_store::MemoryStore;
 
@@ -234,7 +243,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_is_found_by_its_whole_text_until_it_is_deleted() {
         let tokens = tokens();
-        let scope = Scope::Tenant { tenant: "acme".parse().unwrap() };
+        let scope = Scope::of("acme".parse().unwrap(), Role::Admin);
         let (token, text) = tokens.create(scope, "ci".to_owned()).await.unwrap();
         let text = text.reveal_once();
         assert_eq!(text.len(), "wharf_".len() + 26 + 1 + 43);
@@ -261,7 +270,7 @@ mod tests {
         let kept =
             stored.iter().map(|entry| String::from_utf8_lossy(&entry.value).into_owned()).collect::<String>();
         assert!(!kept.contains(&secret), "{kept}");
-        let listed = serde_json::to_string(&tokens.list(None, 10).await.unwrap()).unwrap();
+        let listed = serde_json::to_string(&tokens.list(None, None, 10).await.unwrap()).unwrap();
         assert!(!listed.contains(&secret) && !listed.contains("sha256"), "{listed}");
         assert!(!format!("{text:?}").contains(&secret));
     }

@@ -31,6 +31,9 @@ pub enum Refusal {
     /// There is no token, or not a valid one.
     #[error("the token is missing or not valid")]
     Unauthorized,
+    /// The token is known and not enough.
+    #[error("the token is not enough: {0}")]
+    Forbidden(String),
     /// The request does not come from whom the connection takes requests from.
     #[error("the request is not verified")]
     Unverified {
@@ -175,6 +178,7 @@ impl Refusal {
                     .with(header::ALLOW, HeaderValue::from_static(allow))
             }
             Self::BadRequest(why) => Told::new(S::BAD_REQUEST, "bad-request", why.as_str()),
+            Self::Forbidden(why) => Told::new(S::FORBIDDEN, "forbidden", why.as_str()),
             Self::Unauthorized => {
                 Told::new(S::UNAUTHORIZED, "unauthorized", "send a valid token: `Authorization: Bearer …`")
                     .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::bounds::BoundsSpec;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
-use crate::id::RunId;
+use crate::id::{RunId, TokenId};
 use crate::message::Message;
 use crate::name::{ConnectionName, PackageRef, ScheduleName, TenantId, TopicName, WorkflowName};
 use crate::outcome::{LogLine, Outcome, Usage};
@@ -91,8 +91,10 @@ pub enum StartedBy {
     Topic(TopicName),
     /// A step of this run, which waits for it.
     Run(RunId),
-    /// A call of `/run/{tenant}/{workflow}`, or `wharf run`.
-    Manual,
+    /// A call of `/run/{tenant}/{workflow}`, or `wharf run`, with this token;
+    /// none
+    /// for tests, and if a host took it that did not tell yet.
+    Manual(Option<TokenId>),
 }
 
 /// What somebody did to a run by hand.

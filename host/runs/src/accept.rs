@@ -318,7 +318,7 @@ impl Runs {
                     StartedBy::Schedule(schedule) => format!("/schedules/{schedule}"),
                     StartedBy::Topic(topic) => format!("/topics/{topic}"),
                     StartedBy::Run(run) => format!("/runs/{run}"),
-                    StartedBy::Manual => "/run".to_owned(),
+                    StartedBy::Manual(_) => "/run".to_owned(),
                 },
                 kind: draft.kind.clone(),
                 subject: draft.subject.clone(),

@@ -98,7 +98,7 @@ impl Runs {
         draft.check()?;
         self.lease.hold().await?;
         let (id, now) = (RunId::new(self.clock.now(), random()), self.clock.now());
-        let new = NewRun { workflow, started_by: StartedBy::Manual, draft, once: None };
+        let new = NewRun { workflow, started_by: StartedBy::Manual(None), draft, once: None };
         let (mut record, mut given) = self.to_store(id, &new, 0, now)?;
         given.script = (!tested.live).then(|| as_json(&script)).transpose()?;
         record.test = Some(tested);

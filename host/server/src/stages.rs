@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host_admission::{Admission, Refused};
-use host_control::{Scope, Tokens};
+use host_control::{MayNot, Tokens};
 use host_ingress::{Address, Bearer, Inbound, Prefer, Refusal, Reply};
 use host_model::digest::Digest;
 use host_model::http_types::{Answer, InboundRequest};
-use host_model::id::RunId;
+use host_model::id::{RunId, TokenId};
 use host_model::message::Draft;
 use host_model::name::{EndpointName, TenantId};
 use host_model::outcome::CallError;
@@ -52,9 +52,9 @@ impl host_ingress::Stages for Stages {
                 self.hook(routed, inbound).await
             }
             Address::Run { tenant, workflow } => {
-                self.check_token(inbound.token.as_ref(), tenant).await?;
+                let token = self.token(inbound.token.as_ref(), tenant, workflow).await?;
                 let routed = self.routes.resolve_run(tenant, workflow).map_err(|_| Refusal::NoRoute)?;
-                self.start_run(routed, inbound).await
+                self.start_run(routed, token, inbound).await
             }
             Address::Event { tenant, run, event, secret } => {
                 let absent = |_| Refusal::NoRoute;
@@ -150,7 +150,12 @@ impl Stages {
     }
 
     /// A run by hand, by whoever holds a token of the tenant.
-    async fn start_run(&self, routed: Routed, mut inbound: Inbound) -> Result<Reply, Refusal> {
+    async fn start_run(
+        &self,
+        routed: Routed,
+        token: TokenId,
+        mut inbound: Inbound,
+    ) -> Result<Reply, Refusal> {
         let Target::Workflow(workflow) = routed.target else { return Err(Refusal::NoRoute) };
         let prefer = inbound.prefer;
         let body = inbound.buffer().await?;
@@ -166,7 +171,7 @@ impl Stages {
             answer: None,
         });
         let draft = Draft { kind: MANUAL.to_owned(), subject: None, data };
-        let run = NewRun { workflow, started_by: StartedBy::Manual, draft, once: None };
+        let run = NewRun { workflow, started_by: StartedBy::Manual(Some(token)), draft, once: None };
         self.border.handed_over(&run).await.map_err(Refusal::Declined)?;
         let accepted = self.runs.accept(vec![run], idempotency).await.map_err(not_accepted)?;
         self.told(&routed.tenant, accepted.runs, prefer, Some(DEFAULT_WAIT)).await
@@ -246,15 +251,19 @@ impl Stages {
         }
     }
 
-    async fn check_token(&self, bearer: Option<&Bearer>, tenant: &str) -> Result<(), Refusal> {
+    /// The token of somebody who may start the workflow.
+    async fn token(&self, bearer: Option<&Bearer>, tenant: &str, workflow: &str) -> Result<TokenId, Refusal> {
         let bearer = bearer.ok_or(Refusal::Unauthorized)?;
         let token = self.tokens.find(bearer.reveal_to_check()).await.map_err(Refusal::internal)?;
-        match token.ok_or(Refusal::Unauthorized)?.scope {
-            Scope::Operator => Ok(()),
-            Scope::Tenant { tenant: own } if own.as_str() == tenant => Ok(()),
-            // Another tenant's things look absent.
-            Scope::Tenant { .. } => Err(Refusal::NoRoute),
-        }
+        let token = token.ok_or(Refusal::Unauthorized)?;
+        let (Ok(tenant), Ok(workflow)) = (tenant.parse(), workflow.parse()) else {
+            return Err(Refusal::NoRoute);
+        };
+        token.may_start(&tenant, &workflow).map_err(|not| match not {
+            MayNot::Absent => Refusal::NoRoute,
+            MayNot::Forbidden(why) => Refusal::Forbidden(why),
+        })?;
+        Ok(token.id)
     }
 }
 

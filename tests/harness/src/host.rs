@@ -236,7 +236,11 @@ impl Host {
     pub async fn tenant(&self, name: &str) -> Tenant<'_> {
         self.operate(Method::PUT, &format!("/tenants/{name}"), format!("{{\"name\":\"{name}\"}}")).await;
         let answer = self
-            .operate(Method::POST, "/tokens", format!("{{\"tenant\":\"{name}\",\"note\":\"test\"}}"))
+            .operate(
+                Method::POST,
+                "/tokens",
+                format!("{{\"tenant\":\"{name}\",\"role\":\"admin\",\"note\":\"test\"}}"),
+            )
             .await;
         let token = answer.json()["token"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned();
         self.tenant_with(name, &token)

@@ -88,8 +88,6 @@ async fn lists_show_a_tenant_its_own_and_the_operators_things_are_closed_to_it()
         (Method::GET, "/tenants"),
         (Method::PUT, "/tenants/three"),
         (Method::DELETE, "/tenants/one"),
-        (Method::GET, "/tokens"),
-        (Method::POST, "/tokens"),
         (Method::POST, "/packages"),
     ] {
         let answer = with_token(&host, &twins.one, &method, &format!("/api/v1{path}"), "{}").await;
@@ -99,8 +97,40 @@ async fn lists_show_a_tenant_its_own_and_the_operators_things_are_closed_to_it()
             "{method} {path}: {answer:?}"
         );
     }
+    let tokens = with_token(&host, &twins.one, &Method::GET, "/api/v1/tokens", "").await.expect(200).json();
+    assert!(tokens.as_array().unwrap().iter().all(|token| token["tenant"] == "one"), "{tokens}");
     let me = with_token(&host, &twins.one, &Method::GET, "/api/v1/whoami", "").await.expect(200);
     assert!(me.text.contains("\"one\"") && !me.text.contains("two"), "{me:?}");
+}
+
+#[tokio::test]
+async fn a_workflow_is_started_by_those_whose_role_may_and_a_program_sees_its_own_runs() {
+    let host = Host::start().await;
+    let twins = Twins::set_up(&host, &["echo", "workflow-log"], &set()).await;
+    let theirs = run(&host, &twins.one, "work", None, "1").await;
+    let limits = |workflow: &str| json!({ "workflows": [workflow], "connections": [] });
+    let made = [
+        ("viewer", json!(null), 403),
+        ("developer", json!(null), 200),
+        ("service", limits("other"), 403),
+        ("service", limits("work"), 200),
+    ];
+    for (role, limits, status) in made {
+        let wish = json!({ "tenant": "one", "role": role, "limits": limits }).to_string();
+        let token = with_token(&host, &twins.one, &Method::POST, "/api/v1/tokens", &wish).await.expect(201);
+        let token = token.json()["token"].as_str().unwrap().to_owned();
+        let as_role = host.tenant_with("one", &token);
+        let started = with_token(&host, &as_role, &Method::POST, "/run/one/work", "1").await.expect(status);
+        with_token(&host, &as_role, &Method::POST, "/run/two/work", "1").await.expect(404);
+        if (role, status) == ("service", 200) {
+            let own = started.json()["id"].clone();
+            let listed = as_role.api(Method::GET, "/runs", "").await.expect(200).json();
+            let ids: Vec<_> = listed.as_array().unwrap().iter().map(|run| &run["id"]).collect();
+            assert_eq!(ids, [&own]);
+            as_role.api(Method::GET, &format!("/runs/{}", own.as_str().unwrap()), "").await.expect(200);
+            as_role.api(Method::GET, &format!("/runs/{theirs}"), "").await.expect(404);
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,12 +2,12 @@
 
 use host_model::clock::Timestamp;
 use host_model::id::TokenId;
-use host_model::name::TenantId;
+use host_model::name::{ConnectionName, TenantId, WorkflowName};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::Session;
-use crate::args::Token;
+use crate::args::{Role, Token};
 use crate::error::{CommandError, Exit};
 use crate::table::table;
 
@@ -24,6 +24,7 @@ struct Listed {
     id: TokenId,
     #[serde(default)]
     tenant: Option<TenantId>,
+    role: String,
     #[serde(default)]
     note: String,
     #[serde(rename = "created-at")]
@@ -32,19 +33,28 @@ struct Listed {
 
 pub(super) async fn run(session: &mut Session<'_>, command: Token) -> Result<Exit, CommandError> {
     match command {
-        Token::Create { operator, note } => create(session, operator, &note).await,
+        Token::Create { role, workflow, connection, note } => {
+            create(session, role, &workflow, &connection, &note).await
+        }
         Token::List => list(session).await,
         Token::Delete { id } => session.delete(&format!("api/v1/tokens/{id}")).await,
     }
 }
 
-async fn create(session: &mut Session<'_>, operator: bool, note: &str) -> Result<Exit, CommandError> {
-    // A forgotten `--tenant` must not make a token that may do everything.
-    let tenant = match operator {
-        true => None,
-        false => Some(session.tenant_if_any().await?.ok_or(CommandError::NoScope)?),
+async fn create(
+    session: &mut Session<'_>,
+    role: Role,
+    workflows: &[WorkflowName],
+    connections: &[ConnectionName],
+    note: &str,
+) -> Result<Exit, CommandError> {
+    let tenant = match role {
+        Role::Operator => None,
+        _ => Some(session.tenant_if_any().await?.ok_or(CommandError::NoScope)?),
     };
-    let wish = json!({ "tenant": tenant, "note": note });
+    let limited = role == Role::Service || !(workflows.is_empty() && connections.is_empty());
+    let limits = limited.then(|| json!({ "workflows": workflows, "connections": connections }));
+    let wish = json!({ "tenant": tenant, "role": role, "limits": limits, "note": note });
     let body = session.api.post("api/v1/tokens").json(&wish).value().await?;
     let created: Created = session.api.read(&body)?;
     if !session.json {
@@ -60,10 +70,10 @@ async fn list(session: &mut Session<'_>) -> Result<Exit, CommandError> {
     let tokens: Vec<Listed> = session.api.read(&body)?;
     session.show(&body, || {
         let rows = tokens.iter().map(|token| {
-            let scope = token.tenant.as_ref().map_or("operator".to_owned(), TenantId::to_string);
+            let tenant = token.tenant.as_ref().map_or("-".to_owned(), TenantId::to_string);
             let made = token.created_at.format("%Y-%m-%d %H:%M UTC").to_string();
-            [token.id.to_string(), scope, made, token.note.clone()]
+            [token.id.to_string(), tenant, token.role.clone(), made, token.note.clone()]
         });
-        table(["token", "scope", "made", "note"], &rows.collect::<Vec<_>>())
+        table(["token", "tenant", "role", "made", "note"], &rows.collect::<Vec<_>>())
     })
 }

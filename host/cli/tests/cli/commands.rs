@@ -230,20 +230,33 @@ async fn a_tokens_text_is_all_that_reaches_the_output() {
     let fake =
         Fake::answering(vec![("POST /api/v1/tokens", 201, json!({ "id": TOKEN, "token": "wharf_x_y" }))])
             .await;
-    let told = fake.wharf(&["token", "create", "--tenant", "acme", "--note", "ci"]).await;
+    let told = fake.wharf(&["token", "create", "--tenant", "acme", "--role", "viewer", "--note", "ci"]).await;
     assert_eq!(told.out, "wharf_x_y\n");
-    assert_eq!(fake.asked()[0].json(), json!({ "tenant": "acme", "note": "ci" }));
+    assert_eq!(
+        fake.asked()[0].json(),
+        json!({ "tenant": "acme", "role": "viewer", "limits": null, "note": "ci" })
+    );
 
-    fake.wharf(&["token", "create", "--operator"]).await;
-    assert_eq!(fake.asked()[1].json(), json!({ "tenant": null, "note": "" }));
+    fake.wharf(&["--tenant", "acme", "token", "create", "--role", "operator"]).await;
+    assert_eq!(
+        fake.asked()[1].json(),
+        json!({ "tenant": null, "role": "operator", "limits": null, "note": "" })
+    );
+
+    let service = ["--tenant", "acme", "token", "create", "--role", "service", "--workflow", "intake"];
+    fake.wharf(&[&service[..], &["--workflow", "report", "--connection", "crm"]].concat()).await;
+    let limits = json!({ "workflows": ["intake", "report"], "connections": ["crm"] });
+    let asked = json!({ "tenant": "acme", "role": "service", "limits": limits, "note": "" });
+    assert_eq!(fake.asked()[2].json(), asked);
 }
 
 #[tokio::test]
 async fn a_forgotten_tenant_makes_no_operators_token() {
     let fake = Fake::answering(vec![("GET /api/v1/whoami", 200, json!({ "scope": "operator" }))]).await;
-    let told = fake.wharf(&["token", "create"]).await;
+    let told = fake.wharf(&["token", "create", "--role", "admin"]).await;
     assert_eq!(told.exit, Exit::Usage);
-    assert!(told.err.contains("--operator"), "{}", told.err);
+    assert!(told.err.contains("--role operator"), "{}", told.err);
+    assert!(refused(&["token", "create", "--tenant", "acme"]).contains("--role"), "nor a forgotten role");
     assert_eq!(fake.lines(), ["GET /api/v1/whoami"]);
 }
 
@@ -253,8 +266,8 @@ async fn tokens_are_listed_without_their_text() {
         "GET /api/v1/tokens",
         200,
         json!([
-            { "id": TOKEN, "scope": "tenant", "tenant": "acme", "note": "ci", "created-at": "2026-11-21T03:00:00Z" },
-            { "id": TOKEN, "scope": "operator", "note": "", "created-at": "2026-11-21T03:00:00Z" },
+            { "id": TOKEN, "scope": "tenant", "tenant": "acme", "role": "admin", "note": "ci", "created-at": "2026-11-21T03:00:00Z" },
+            { "id": TOKEN, "scope": "operator", "role": "operator", "note": "", "created-at": "2026-11-21T03:00:00Z" },
         ]),
     )])
     .await;
@@ -262,9 +275,9 @@ async fn tokens_are_listed_without_their_text() {
     assert_eq!(
         told.out,
         format!(
-            "TOKEN                           SCOPE     MADE                  NOTE\n\
-             {TOKEN}  acme      2026-11-21 03:00 UTC  ci\n\
-             {TOKEN}  operator  2026-11-21 03:00 UTC\n"
+            "TOKEN                           TENANT  ROLE      MADE                  NOTE\n\
+             {TOKEN}  acme    admin     2026-11-21 03:00 UTC  ci\n\
+             {TOKEN}  -       operator  2026-11-21 03:00 UTC\n"
         )
     );
 }

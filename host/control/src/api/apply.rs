@@ -10,12 +10,11 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::Control;
-use crate::caller::Caller;
+use crate::access::{May, Scope, power};
 use crate::catalog::{Done, Edit, EditError, Objection};
 use crate::documents::{Document, Files, MAX_FILE, Mistake, Mistakes, parse_all};
 use crate::input::{Params, whole};
 use crate::refusal::Refusal;
-use crate::tokens::Scope;
 
 /// The longest file name that is repeated in a message.
 const MAX_FILE_NAME: usize = 200;
@@ -39,20 +38,21 @@ pub(super) struct How {
 }
 
 /// Applies a YAML file of several documents, all or nothing and in any order.
-#[utoipa::path(post, path = "/apply", tag = "apply", params(How), security(("token" = ["tenant"])),
+#[utoipa::path(post, path = "/apply", tag = "apply", params(How),
     request_body(content = String, content_type = "application/yaml", description = "At most 1 MiB and 1,000 documents"),
     responses((status = 200, body = [Done])))]
 pub(super) async fn apply(
+    may: May<power::Change>,
     State(control): State<Control>,
-    caller: Caller,
     Params(how): Params<How>,
     body: Body,
 ) -> Result<Json<Vec<Done>>, Refusal> {
-    let tenant = whose(&control, &caller, how.tenant.as_deref())?;
+    let by = may.caller.clone();
+    let tenant = whose(&control, may, how.tenant.as_deref())?;
     let file = file_name(how.file.as_deref());
     let files = Files::new(&file, parts(how.parts.as_deref())?);
     let (documents, unread) = documents(&file, files, whole(body, MAX_FILE).await?.to_vec()).await?;
-    if !caller.is_operator()
+    if !by.is_operator()
         && let Some(mistakes) = tenants_in(&documents)
     {
         let detail = Mistakes { file, mistakes }.to_string();
@@ -68,8 +68,8 @@ pub(super) async fn apply(
     }
     match control.catalog.edit(edits, how.dry_run).await {
         Ok(done) => {
-            let (by, changed) = (caller.0.id, done.len());
-            tracing::info!(token.id = %by, tenant.id = ?tenant, changed, dry_run = how.dry_run, "applied {file}");
+            let changed = done.len();
+            tracing::info!(token.id = %by.id(), tenant.id = ?tenant, changed, dry_run = how.dry_run, "applied {file}");
             Ok(Json(done))
         }
         Err(EditError::Objections(objections)) => Err(refused(file, as_mistakes(objections, &documents))),
@@ -103,11 +103,15 @@ fn parts(parts: Option<&str>) -> Result<Vec<(String, u64)>, Refusal> {
 }
 
 /// The tenant that is meant. The operator's may be made by the file itself.
-fn whose(control: &Control, caller: &Caller, named: Option<&str>) -> Result<Option<TenantId>, Refusal> {
-    match (named, &caller.0.scope) {
+fn whose(
+    control: &Control,
+    may: May<power::Change>,
+    named: Option<&str>,
+) -> Result<Option<TenantId>, Refusal> {
+    match (named, &may.caller.token.scope) {
         (Some(name), Scope::Operator) => name.parse().map(Some).map_err(|_| Refusal::Absent),
-        (Some(name), Scope::Tenant { .. }) => Ok(Some(caller.clone().tenant(control, name)?.id)),
-        (None, Scope::Tenant { tenant }) => Ok(Some(tenant.clone())),
+        (Some(name), Scope::Tenant { .. }) => Ok(Some(may.tenant(control, name)?.id)),
+        (None, Scope::Tenant { tenant, .. }) => Ok(Some(tenant.clone())),
         (None, Scope::Operator) => Ok(None),
     }
 }

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Control;
-use crate::caller::InTenant;
+use crate::access::{InTenant, power};
 use crate::catalog::nearest_outbound;
 use crate::input::{MAX_JSON, Named, Params, whole};
 use crate::refusal::Refusal;
@@ -48,11 +48,11 @@ struct Report {
 
 /// Tests a connection: reaches the outside system and changes nothing.
 #[utoipa::path(post, path = "/tenants/{tenant}/connections/{name}/check", tag = "connections",
-    params(("tenant" = String, Path), ("name" = String, Path), Telling), security(("token" = ["tenant"])),
+    params(("tenant" = String, Path), ("name" = String, Path), Telling),
     responses((status = 200, body = Checked)))]
 pub(super) async fn check_connection(
+    tenant: InTenant<power::Call>,
     State(control): State<Control>,
-    tenant: InTenant,
     Named(name): Named<ConnectionName>,
     Params(telling): Params<Telling>,
 ) -> Result<Response, Refusal> {
@@ -75,11 +75,11 @@ pub(super) async fn check_connection(
 /// Calls an outbound endpoint. The body is its input, the answer its output: one JSON text each.
 #[utoipa::path(post, path = "/tenants/{tenant}/connections/{name}/call/{endpoint}", tag = "connections",
     params(("tenant" = String, Path), ("name" = String, Path), ("endpoint" = String, Path), Telling),
-    request_body = Object, security(("token" = ["tenant"])),
+    request_body = Object,
     responses((status = 200, description = "What the endpoint answered", body = Object)))]
 pub(super) async fn call_endpoint(
+    tenant: InTenant<power::Call>,
     State(control): State<Control>,
-    tenant: InTenant,
     Path(path): Path<(String, String, String)>,
     Params(telling): Params<Telling>,
     body: Body,
@@ -99,7 +99,7 @@ pub(super) async fn call_endpoint(
     }
 }
 
-fn usable(tenant: &InTenant, name: &ConnectionName) -> Result<Arc<Connection>, Refusal> {
+fn usable(tenant: &InTenant<power::Call>, name: &ConnectionName) -> Result<Arc<Connection>, Refusal> {
     if let Some(connection) = tenant.tenant.resolved.connections.get(name) {
         return Ok(Arc::clone(connection));
     }

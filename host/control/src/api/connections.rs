@@ -10,17 +10,17 @@ use serde_json::Value;
 
 use super::resources::{self, Deleted};
 use crate::Control;
-use crate::caller::InTenant;
+use crate::access::{InTenant, power};
 use crate::catalog::Done;
 use crate::input::{Named, Page, Params};
 use crate::refusal::Refusal;
 
 /// A tenant's connections, in order of their names.
 #[utoipa::path(get, path = "/tenants/{tenant}/connections", tag = "connections",
-    params(("tenant" = String, Path), Page), security(("token" = ["tenant"])),
+    params(("tenant" = String, Path), Page),
     responses((status = 200, body = [Object])))]
 pub(super) async fn list_connections(
-    tenant: InTenant,
+    tenant: InTenant<power::See>,
     Params(page): Params<Page>,
 ) -> Result<Response, Refusal> {
     resources::list::<ConnectionSpec>(&tenant, &page)
@@ -29,10 +29,10 @@ pub(super) async fn list_connections(
 /// A connection as it was written; with `error` if it cannot be used, and with
 /// `warnings` if its hooks are open or closed to everybody.
 #[utoipa::path(get, path = "/tenants/{tenant}/connections/{name}", tag = "connections",
-    params(("tenant" = String, Path), ("name" = String, Path)), security(("token" = ["tenant"])),
+    params(("tenant" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = ref("#/components/schemas/Connection"))))]
 pub(super) async fn get_connection(
-    tenant: InTenant,
+    tenant: InTenant<power::See>,
     Named(name): Named<ConnectionName>,
 ) -> Result<Json<Value>, Refusal> {
     resources::get::<ConnectionSpec>(&tenant, &name)
@@ -42,10 +42,10 @@ pub(super) async fn get_connection(
 #[utoipa::path(put, path = "/tenants/{tenant}/connections/{name}", tag = "connections",
     params(("tenant" = String, Path), ("name" = String, Path)),
     request_body(content = ref("#/components/schemas/Connection"), content_type = "application/json"),
-    security(("token" = ["tenant"])), responses((status = 200, body = Done), (status = 201, body = Done)))]
+    responses((status = 200, body = Done), (status = 201, body = Done)))]
 pub(super) async fn put_connection(
+    tenant: InTenant<power::Change>,
     State(control): State<Control>,
-    tenant: InTenant,
     Named(name): Named<ConnectionName>,
     body: Body,
 ) -> Result<Response, Refusal> {
@@ -55,10 +55,10 @@ pub(super) async fn put_connection(
 /// Deletes a connection, unless a workflow uses it.
 #[utoipa::path(delete, path = "/tenants/{tenant}/connections/{name}", tag = "connections",
     params(("tenant" = String, Path), ("name" = String, Path)),
-    security(("token" = ["tenant"])), responses((status = 200, body = Deleted)))]
+    responses((status = 200, body = Deleted)))]
 pub(super) async fn delete_connection(
+    tenant: InTenant<power::Change>,
     State(control): State<Control>,
-    tenant: InTenant,
     Named(name): Named<ConnectionName>,
 ) -> Result<Json<Deleted>, Refusal> {
     resources::delete::<ConnectionSpec>(&control, tenant, name).await

@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::repair::{by, reason};
 use super::resources::paged;
 use crate::Control;
-use crate::caller::InTenant;
+use crate::access::{InTenant, power};
 use crate::input::{Named, Params};
 use crate::ports::{LetterPage, LetterQuery, RepairError};
 use crate::refusal::Refusal;
@@ -66,11 +66,11 @@ pub(super) struct Dismissed {
 /// The runs that failed or diverged and that nobody has replayed or dismissed,
 /// newest first: each with its error, its step, the tries and the limits.
 #[utoipa::path(get, path = "/tenants/{tenant}/dead-letters", tag = "runs",
-    params(("tenant" = String, Path), WhichLetters), security(("token" = ["tenant"])),
+    params(("tenant" = String, Path), WhichLetters),
     responses((status = 200, body = [Object])))]
 pub(super) async fn list_dead_letters(
+    tenant: InTenant<power::See>,
     State(control): State<Control>,
-    tenant: InTenant,
     Params(which): Params<WhichLetters>,
 ) -> Result<Response, Refusal> {
     let LetterPage { letters, next } = control.repair.dead_letters(&tenant.id, which.query()).await?;
@@ -82,10 +82,10 @@ pub(super) async fn list_dead_letters(
 /// Takes a run off the dead-letter list.
 #[utoipa::path(post, path = "/tenants/{tenant}/runs/{name}/dismiss", tag = "runs",
     params(("tenant" = String, Path), ("name" = String, Path, description = "The run's id")),
-    request_body = super::repair::Reason, security(("token" = ["tenant"])), responses((status = 200, body = Object)))]
+    request_body = super::repair::Reason, responses((status = 200, body = Object)))]
 pub(super) async fn dismiss_run(
+    tenant: InTenant<power::Operate>,
     State(control): State<Control>,
-    tenant: InTenant,
     Named(id): Named<RunId>,
     body: Body,
 ) -> Result<Json<Run>, Refusal> {
@@ -97,10 +97,10 @@ pub(super) async fn dismiss_run(
 /// each, with a link to the next.
 #[utoipa::path(post, path = "/tenants/{tenant}/dead-letters/dismiss", tag = "runs",
     params(("tenant" = String, Path), WhichLetters), request_body = super::repair::Reason,
-    security(("token" = ["tenant"])), responses((status = 200, body = [Dismissed])))]
+    responses((status = 200, body = [Dismissed])))]
 pub(super) async fn dismiss_dead_letters(
+    tenant: InTenant<power::Operate>,
     State(control): State<Control>,
-    tenant: InTenant,
     Params(which): Params<WhichLetters>,
     body: Body,
 ) -> Result<Response, Refusal> {

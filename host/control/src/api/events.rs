@@ -6,7 +6,7 @@ use host_model::id::RunId;
 use http::StatusCode;
 
 use crate::Control;
-use crate::caller::InTenant;
+use crate::access::{InTenant, power};
 use crate::input::{MAX_JSON, whole};
 use crate::ports::EventError;
 use crate::refusal::Refusal;
@@ -16,13 +16,13 @@ use crate::refusal::Refusal;
 #[utoipa::path(post, path = "/tenants/{tenant}/runs/{name}/events/{event}", tag = "runs",
     params(("tenant" = String, Path), ("name" = String, Path, description = "The run's id"),
         ("event" = String, Path, description = "The event's name within the run")),
-    request_body = Object, security(("token" = ["tenant"])),
+    request_body = Object,
     responses((status = 204, description = "The event is durable"),
         (status = 409, description = "`event-taken`: it came before; `events-full`: too many wait for the run"),
         (status = 410, description = "`run-over`: the run has ended")))]
 pub(super) async fn send_event(
+    tenant: InTenant<power::Operate>,
     State(control): State<Control>,
-    tenant: InTenant,
     Path(path): Path<(String, String, String)>,
     body: Body,
 ) -> Result<StatusCode, Refusal> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::IntoParams;
 
 use crate::Control;
-use crate::caller::{Caller, Operator};
+use crate::access::{May, power};
 use crate::input::Params;
 use crate::ports::Rotated;
 use crate::refusal::Refusal;
@@ -24,36 +24,39 @@ pub(super) struct Whose {
 }
 
 /// Which keys hold how many values, by the keys' public names.
-#[utoipa::path(get, path = "/keys", tag = "secrets", security(("token" = ["operator"])),
+#[utoipa::path(get, path = "/keys", tag = "secrets",
     responses((status = 200, body = Object)))]
-pub(super) async fn show_keys(State(control): State<Control>, _: Operator) -> Result<Json<Value>, Refusal> {
+pub(super) async fn show_keys(
+    _: May<power::Host>,
+    State(control): State<Control>,
+) -> Result<Json<Value>, Refusal> {
     Ok(Json(control.keys.report().await?))
 }
 
 /// Takes up a new master key and wraps every tenant's data key by it, while
 /// secrets are read and written. Again after it was cut off finishes it.
-#[utoipa::path(post, path = "/keys/rotate-master", tag = "secrets", security(("token" = ["operator"])),
+#[utoipa::path(post, path = "/keys/rotate-master", tag = "secrets",
     responses((status = 200, body = Rotated)))]
 pub(super) async fn rotate_master_key(
+    May { caller, .. }: May<power::Host>,
     State(control): State<Control>,
-    Operator(Caller(by)): Operator,
 ) -> Result<Json<Rotated>, Refusal> {
     let rotated = control.keys.rotate_master().await?;
-    tracing::info!(token.id = %by.id, key.id = rotated.master_key, "rotated the master key");
+    tracing::info!(token.id = %caller.id(), key.id = rotated.master_key, "rotated the master key");
     Ok(Json(rotated))
 }
 
 /// Seals every value of one tenant, or of all, by a fresh data key, while
 /// secrets are read and written. Again after it was cut off finishes it.
 #[utoipa::path(post, path = "/keys/rotate-data", tag = "secrets", params(Whose),
-    security(("token" = ["operator"])), responses((status = 200, body = Rotated)))]
+    responses((status = 200, body = Rotated)))]
 pub(super) async fn rotate_data_keys(
+    May { caller, .. }: May<power::Host>,
     State(control): State<Control>,
-    Operator(Caller(by)): Operator,
     Params(whose): Params<Whose>,
 ) -> Result<Json<Rotated>, Refusal> {
     let rotated = control.keys.rotate_data(whose.tenant.as_ref()).await?;
     let tenant = whose.tenant.as_ref().map(tracing::field::display);
-    tracing::info!(token.id = %by.id, tenant.id = tenant, values = rotated.changed, "rotated data keys");
+    tracing::info!(token.id = %caller.id(), tenant.id = tenant, values = rotated.changed, "rotated data keys");
     Ok(Json(rotated))
 }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::resources::paged;
 use crate::Control;
-use crate::caller::{Caller, Operator};
+use crate::access::{May, power};
 use crate::input::{Page, Params, whole};
 use crate::refusal::Refusal;
 
@@ -55,11 +55,11 @@ pub(super) struct Published {
 }
 
 /// The packages, in order of their names.
-#[utoipa::path(get, path = "/packages", tag = "packages", params(Page), security(("token" = ["any"])),
+#[utoipa::path(get, path = "/packages", tag = "packages", params(Page),
     responses((status = 200, body = [Listed])))]
 pub(super) async fn list_packages(
+    _: May<power::Browse>,
     State(control): State<Control>,
-    _: Caller,
     Params(page): Params<Page>,
 ) -> Result<Response, Refusal> {
     let limit = page.limit();
@@ -75,10 +75,10 @@ pub(super) async fn list_packages(
 /// One version of a package.
 #[utoipa::path(get, path = "/packages/{namespace}/{name}/{version}", tag = "packages",
     params(("namespace" = String, Path), ("name" = String, Path), ("version" = String, Path)),
-    security(("token" = ["any"])), responses((status = 200, body = Listed)))]
+    responses((status = 200, body = Listed)))]
 pub(super) async fn get_package(
+    _: May<power::Browse>,
     State(control): State<Control>,
-    _: Caller,
     Path((namespace, name, version)): Path<(String, String, String)>,
 ) -> Result<Json<Listed>, Refusal> {
     let package: PackageRef = format!("{namespace}/{name}@{version}").parse().map_err(|_| Refusal::Absent)?;
@@ -87,20 +87,20 @@ pub(super) async fn get_package(
 }
 
 /// Publishes a component. Name and version are those of the manifest inside it.
-#[utoipa::path(post, path = "/packages", tag = "packages", security(("token" = ["operator"])),
+#[utoipa::path(post, path = "/packages", tag = "packages",
     request_body(content = Vec<u8>, content_type = "application/wasm", description = "A component of at most 32 MiB"),
     responses((status = 201, body = Published), (status = 200, description = "The same bytes were there already", body = Published)))]
 pub(super) async fn publish_package(
+    May { caller, .. }: May<power::Host>,
     State(control): State<Control>,
-    Operator(Caller(by)): Operator,
     body: Body,
 ) -> Result<Response, Refusal> {
     let bytes = whole(body, MAX_PACKAGE).await?;
     let upload = Upload::verify(bytes).await?;
     control.calls.examine(upload.package(), upload.component()).await?;
     let registry::Published { package, digest, created } =
-        control.registry.keep(upload, &by.id.to_string()).await?;
-    tracing::info!(token.id = %by.id, %package, %digest, created, "published {package}");
+        control.registry.keep(upload, &caller.id().to_string()).await?;
+    tracing::info!(token.id = %caller.id(), %package, %digest, created, "published {package}");
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(Published { package, digest: digest.to_string(), created })).into_response())
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::Control;
-use crate::caller::InTenant;
+use crate::access::{InTenant, power};
 use crate::input::{MAX_JSON, Named, read, whole};
 use crate::ports::{By, Order};
 use crate::refusal::Refusal;
@@ -26,10 +26,10 @@ pub(super) struct Reason {
 /// Stops a run in good order, until it is resumed.
 #[utoipa::path(post, path = "/tenants/{tenant}/runs/{name}/pause", tag = "runs",
     params(("tenant" = String, Path), ("name" = String, Path, description = "The run's id")),
-    request_body = Reason, security(("token" = ["tenant"])), responses((status = 200, body = Object)))]
+    request_body = Reason, responses((status = 200, body = Object)))]
 pub(super) async fn pause_run(
+    tenant: InTenant<power::Operate>,
     State(control): State<Control>,
-    tenant: InTenant,
     Named(id): Named<RunId>,
     body: Body,
 ) -> Result<Json<Run>, Refusal> {
@@ -39,10 +39,10 @@ pub(super) async fn pause_run(
 /// Lets a paused run go on.
 #[utoipa::path(post, path = "/tenants/{tenant}/runs/{name}/resume", tag = "runs",
     params(("tenant" = String, Path), ("name" = String, Path, description = "The run's id")),
-    request_body = Reason, security(("token" = ["tenant"])), responses((status = 200, body = Object)))]
+    request_body = Reason, responses((status = 200, body = Object)))]
 pub(super) async fn resume_run(
+    tenant: InTenant<power::Operate>,
     State(control): State<Control>,
-    tenant: InTenant,
     Named(id): Named<RunId>,
     body: Body,
 ) -> Result<Json<Run>, Refusal> {
@@ -52,10 +52,10 @@ pub(super) async fn resume_run(
 /// Cancels a run: it stops, and the calls that its workflow named undo it, last first.
 #[utoipa::path(post, path = "/tenants/{tenant}/runs/{name}/cancel", tag = "runs",
     params(("tenant" = String, Path), ("name" = String, Path, description = "The run's id")),
-    request_body = Reason, security(("token" = ["tenant"])), responses((status = 200, body = Object)))]
+    request_body = Reason, responses((status = 200, body = Object)))]
 pub(super) async fn cancel_run(
+    tenant: InTenant<power::Operate>,
     State(control): State<Control>,
-    tenant: InTenant,
     Named(id): Named<RunId>,
     body: Body,
 ) -> Result<Json<Run>, Refusal> {
@@ -65,10 +65,10 @@ pub(super) async fn cancel_run(
 /// Ends a run now. Nothing is undone.
 #[utoipa::path(post, path = "/tenants/{tenant}/runs/{name}/terminate", tag = "runs",
     params(("tenant" = String, Path), ("name" = String, Path, description = "The run's id")),
-    request_body = Reason, security(("token" = ["tenant"])), responses((status = 200, body = Object)))]
+    request_body = Reason, responses((status = 200, body = Object)))]
 pub(super) async fn terminate_run(
+    tenant: InTenant<power::Operate>,
     State(control): State<Control>,
-    tenant: InTenant,
     Named(id): Named<RunId>,
     body: Body,
 ) -> Result<Json<Run>, Refusal> {
@@ -77,7 +77,7 @@ pub(super) async fn terminate_run(
 
 async fn order(
     control: &Control,
-    tenant: InTenant,
+    tenant: InTenant<power::Operate>,
     run: RunId,
     order: Order,
     body: Body,
@@ -97,8 +97,8 @@ pub(super) async fn reason(body: Body) -> Result<String, Refusal> {
 }
 
 /// The caller, by the token's name.
-pub(super) fn by(tenant: &InTenant, why: String) -> By {
-    let token = &tenant.caller.0;
+pub(super) fn by(tenant: &InTenant<power::Operate>, why: String) -> By {
+    let token = &tenant.caller.token;
     let who = match token.note.as_str() {
         "" => token.id.to_string(),
         note => format!("{note} ({})", token.id),

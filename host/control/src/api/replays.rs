@@ -19,7 +19,7 @@ use super::repair::by;
 use super::resources::linked;
 use super::runs::{Asked, MAX_PAGE, Which};
 use crate::Control;
-use crate::caller::InTenant;
+use crate::access::{InTenant, power};
 use crate::input::{Named, json};
 use crate::ports::{From, RepairError, Replay, Replayed, RunPage};
 use crate::refusal::Refusal;
@@ -132,10 +132,10 @@ pub(super) struct Why {
 /// Makes a new run of one that has ended.
 #[utoipa::path(post, path = "/tenants/{tenant}/runs/{name}/replay", tag = "runs",
     params(("tenant" = String, Path), ("name" = String, Path, description = "The run's id")),
-    request_body = One, security(("token" = ["tenant"])), responses((status = 202, body = Became)))]
+    request_body = One, responses((status = 202, body = Became)))]
 pub(super) async fn replay_run(
+    tenant: InTenant<power::Operate>,
     State(control): State<Control>,
-    tenant: InTenant,
     Named(run): Named<RunId>,
     body: Body,
 ) -> Result<Response, Refusal> {
@@ -158,11 +158,11 @@ pub(super) async fn replay_run(
 /// Makes new runs of all that match and have ended, newest first: a page of
 /// what became of each, with a link to the next.
 #[utoipa::path(post, path = "/tenants/{tenant}/runs/replay", tag = "runs",
-    params(("tenant" = String, Path), Asked), request_body = Many, security(("token" = ["tenant"])),
+    params(("tenant" = String, Path), Asked), request_body = Many,
     responses((status = 200, body = [Became])))]
 pub(super) async fn replay_runs(
+    tenant: InTenant<power::Operate>,
     State(control): State<Control>,
-    tenant: InTenant,
     which: Which,
     body: Body,
 ) -> Result<Response, Refusal> {
@@ -193,7 +193,7 @@ pub(super) async fn replay_runs(
 
 async fn one_of_many(
     control: &Control,
-    tenant: &InTenant,
+    tenant: &InTenant<power::Operate>,
     old: &Run,
     many: &Many,
 ) -> Result<Became, Refusal> {
@@ -229,7 +229,10 @@ async fn one_of_many(
 }
 
 /// The workflow as it is now.
-pub(super) fn workflow_now(tenant: &InTenant, name: &WorkflowName) -> Result<Arc<Workflow>, RepairError> {
+pub(super) fn workflow_now(
+    tenant: &InTenant<power::Operate>,
+    name: &WorkflowName,
+) -> Result<Arc<Workflow>, RepairError> {
     let resolved = &tenant.tenant.resolved;
     if let Some(workflow) = resolved.workflows.iter().find(|workflow| workflow.name == *name) {
         return Ok(Arc::new(workflow.clone()));

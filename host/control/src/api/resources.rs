@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::Control;
-use crate::caller::{Caller, InTenant};
+use crate::access::{Caller, InTenant, power};
 use crate::catalog::{Action, Done, Edit, EditError, Kept, Tenanted};
 use crate::documents::{Files, parse_all};
 use crate::input::{Page, json};
@@ -51,7 +51,7 @@ pub(super) fn linked<T: Serialize>(items: Vec<T>, next: Option<String>) -> Respo
     response
 }
 
-pub(super) fn list<T: Tenanted>(tenant: &InTenant, page: &Page) -> Result<Response, Refusal> {
+pub(super) fn list<T: Tenanted>(tenant: &InTenant<power::See>, page: &Page) -> Result<Response, Refusal> {
     let after = page.after::<T::Name>()?;
     let from = after.as_ref().map_or(Unbounded, Excluded);
     let all = T::of(&tenant.tenant.written);
@@ -65,14 +65,17 @@ pub(super) fn list<T: Tenanted>(tenant: &InTenant, page: &Page) -> Result<Respon
     Ok(paged::<Value>(shown, page.limit(), last))
 }
 
-pub(super) fn get<T: Tenanted>(tenant: &InTenant, name: &T::Name) -> Result<Json<Value>, Refusal> {
+pub(super) fn get<T: Tenanted>(
+    tenant: &InTenant<power::See>,
+    name: &T::Name,
+) -> Result<Json<Value>, Refusal> {
     let kept = T::of(&tenant.tenant.written).get(name).ok_or(Refusal::Absent)?;
     Ok(Json(show(tenant, &name.to_string(), kept)))
 }
 
 pub(super) async fn put<T: Tenanted>(
     control: &Control,
-    tenant: InTenant,
+    tenant: InTenant<power::Change>,
     name: T::Name,
     body: Body,
 ) -> Result<Response, Refusal> {
@@ -90,7 +93,7 @@ pub(super) async fn put<T: Tenanted>(
 
 pub(super) async fn delete<T: Tenanted>(
     control: &Control,
-    tenant: InTenant,
+    tenant: InTenant<power::Change>,
     name: T::Name,
 ) -> Result<Json<Deleted>, Refusal> {
     let edit = Edit::Delete(tenant.id.clone(), (T::KIND, name.to_string()));
@@ -155,7 +158,7 @@ fn written(mut fields: Map<String, Value>) -> Result<Map<String, Value>, Refusal
 /// Makes one change, and says in the log who did.
 pub(super) async fn change(
     control: &Control,
-    Caller(by): &Caller,
+    by: &Caller,
     tenant: Option<&host_model::name::TenantId>,
     edit: Edit,
 ) -> Result<Vec<Done>, Refusal> {
@@ -169,7 +172,7 @@ pub(super) async fn change(
     })?;
     let owner = tenant.map(ToString::to_string);
     for Done { kind, name, action, .. } in &done {
-        tracing::info!(token.id = %by.id, tenant.id = owner, kind, name, ?action, "{kind} `{name}`: {action:?}");
+        tracing::info!(token.id = %by.id(), tenant.id = owner, kind, name, ?action, "{kind} `{name}`: {action:?}");
     }
     Ok(done)
 }
@@ -182,7 +185,7 @@ pub(super) fn put_answer(done: Vec<Done>) -> Response {
 
 /// A resource as it was written, with its kind, and with what is wrong with it
 /// or to be careful about, if anything is.
-fn show<T: Tenanted>(tenant: &InTenant, name: &str, kept: &Kept<T>) -> Value {
+fn show<T: Tenanted>(tenant: &InTenant<power::See>, name: &str, kept: &Kept<T>) -> Value {
     let mut shown = json!({ "kind": T::KIND, "name": name });
     let spec = kept.as_ref().ok().and_then(|spec| serde_json::to_value(spec).ok());
     if let (Value::Object(shown), Some(Value::Object(spec))) = (&mut shown, spec) {

@@ -18,7 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::resources::linked;
 use crate::Control;
-use crate::caller::InTenant;
+use crate::access::{InTenant, power};
 use crate::input::{Named, query};
 use crate::ports::{RunPage, RunQuery, RunStory};
 use crate::refusal::Refusal;
@@ -143,13 +143,14 @@ pub(super) struct Shown {
 /// A tenant's runs, newest first: those that match all that is said. A page
 /// may be short, even empty; while there is a next one, a `Link` header has it.
 #[utoipa::path(get, path = "/tenants/{tenant}/runs", tag = "runs", params(("tenant" = String, Path), Asked),
-    security(("token" = ["tenant"])), responses((status = 200, body = [Object])))]
+    responses((status = 200, body = [Object])))]
 pub(super) async fn list_runs(
+    tenant: InTenant<power::SeeRuns>,
     State(control): State<Control>,
-    tenant: InTenant,
     which: Which,
 ) -> Result<Response, Refusal> {
-    let RunPage { runs, next } = control.runs.list(&tenant.id, which.query(MAX_PAGE)).await?;
+    let RunPage { mut runs, next } = control.runs.list(&tenant.id, which.query(MAX_PAGE)).await?;
+    runs.retain(|run| tenant.sees(run));
     // A page may be short, even empty, and still not the last: a search reads only so much for one.
     Ok(linked(runs, next.map(|next| which.next(next))))
 }
@@ -157,12 +158,13 @@ pub(super) async fn list_runs(
 /// One run and what it did.
 #[utoipa::path(get, path = "/tenants/{tenant}/runs/{name}", tag = "runs",
     params(("tenant" = String, Path), ("name" = String, Path, description = "The run's id")),
-    security(("token" = ["tenant"])), responses((status = 200, body = Shown)))]
+    responses((status = 200, body = Shown)))]
 pub(super) async fn show_run(
+    tenant: InTenant<power::SeeRuns>,
     State(control): State<Control>,
-    tenant: InTenant,
     Named(id): Named<RunId>,
 ) -> Result<Json<Shown>, Refusal> {
-    let RunStory { run, steps } = control.runs.show(&tenant.id, id).await?.ok_or(Refusal::Absent)?;
+    let story = control.runs.show(&tenant.id, id).await?.filter(|story| tenant.sees(&story.run));
+    let RunStory { run, steps } = story.ok_or(Refusal::Absent)?;
     Ok(Json(Shown { run, steps }))
 }

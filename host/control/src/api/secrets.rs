@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::resources::Deleted;
 use crate::Control;
-use crate::caller::{Caller, InTenant};
+use crate::access::{InTenant, power};
 use crate::input::{Named, json};
 use crate::refusal::Refusal;
 
@@ -25,10 +25,10 @@ pub(super) struct SecretValue {
 
 /// The names of a tenant's secrets.
 #[utoipa::path(get, path = "/tenants/{tenant}/secrets", tag = "secrets", params(("tenant" = String, Path)),
-    security(("token" = ["tenant"])), responses((status = 200, body = [String])))]
+    responses((status = 200, body = [String])))]
 pub(super) async fn list_secrets(
+    tenant: InTenant<power::See>,
     State(control): State<Control>,
-    tenant: InTenant,
 ) -> Result<Json<Vec<SecretName>>, Refusal> {
     Ok(Json(control.secrets.names(&tenant.id).await?))
 }
@@ -36,32 +36,32 @@ pub(super) async fn list_secrets(
 /// Sets a secret, over an earlier value.
 #[utoipa::path(put, path = "/tenants/{tenant}/secrets/{name}", tag = "secrets",
     params(("tenant" = String, Path), ("name" = String, Path)), request_body = SecretValue,
-    security(("token" = ["tenant"])), responses((status = 204, description = "It is kept")))]
+    responses((status = 204, description = "It is kept")))]
 pub(super) async fn put_secret(
+    InTenant { caller, id, .. }: InTenant<power::KeepSecrets>,
     State(control): State<Control>,
-    InTenant { caller: Caller(by), id, .. }: InTenant,
     Named(name): Named<SecretName>,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
     let SecretValue { value } = json(body).await.map_err(silent)?;
     control.secrets.set(&id, &name, SecretString::from(value)).await?;
-    tracing::info!(token.id = %by.id, tenant.id = %id, secret.name = %name, "set secret `{name}`");
+    tracing::info!(token.id = %caller.id(), tenant.id = %id, secret.name = %name, "set secret `{name}`");
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Deletes a secret. Connections that use it fail from then on.
 #[utoipa::path(delete, path = "/tenants/{tenant}/secrets/{name}", tag = "secrets",
     params(("tenant" = String, Path), ("name" = String, Path)),
-    security(("token" = ["tenant"])), responses((status = 200, body = Deleted)))]
+    responses((status = 200, body = Deleted)))]
 pub(super) async fn delete_secret(
+    InTenant { caller, id, .. }: InTenant<power::KeepSecrets>,
     State(control): State<Control>,
-    InTenant { caller: Caller(by), id, .. }: InTenant,
     Named(name): Named<SecretName>,
 ) -> Result<Json<Deleted>, Refusal> {
     if !control.secrets.delete(&id, &name).await? {
         return Err(Refusal::Absent);
     }
-    tracing::info!(token.id = %by.id, tenant.id = %id, secret.name = %name, "deleted secret `{name}`");
+    tracing::info!(token.id = %caller.id(), tenant.id = %id, secret.name = %name, "deleted secret `{name}`");
     Ok(Json(Deleted::new("secret", &name)))
 }
 

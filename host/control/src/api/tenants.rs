@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use host_model::name::TenantId;
 use host_model::resource::{Resource, TenantSpec};
@@ -11,17 +11,17 @@ use serde_json::{Value, json};
 
 use super::resources::{Deleted, change, paged, put_answer, without_kind};
 use crate::Control;
-use crate::caller::{InTenant, Operator};
+use crate::access::{InTenant, May, power};
 use crate::catalog::{Done, Edit};
 use crate::input::{Page, Params};
 use crate::refusal::Refusal;
 
 /// All tenants, in order of their names.
-#[utoipa::path(get, path = "/tenants", tag = "tenants", params(Page), security(("token" = ["operator"])),
+#[utoipa::path(get, path = "/tenants", tag = "tenants", params(Page),
     responses((status = 200, body = [Object])))]
 pub(super) async fn list_tenants(
+    _: May<power::Host>,
     State(control): State<Control>,
-    _: Operator,
     Params(page): Params<Page>,
 ) -> Result<Response, Refusal> {
     let after = page.after::<TenantId>()?;
@@ -34,19 +34,19 @@ pub(super) async fn list_tenants(
 
 /// One tenant.
 #[utoipa::path(get, path = "/tenants/{tenant}", tag = "tenants", params(("tenant" = String, Path)),
-    security(("token" = ["tenant"])), responses((status = 200, body = Object)))]
-pub(super) async fn get_tenant(tenant: InTenant) -> Json<Value> {
+    responses((status = 200, body = Object)))]
+pub(super) async fn get_tenant(tenant: InTenant<power::See>) -> Json<Value> {
     Json(show(&tenant.tenant.written.spec))
 }
 
 /// Writes a tenant. An id that was deleted is never given again.
 #[utoipa::path(put, path = "/tenants/{tenant}", tag = "tenants", params(("tenant" = String, Path)),
-    request_body = Object, security(("token" = ["operator"])),
+    request_body = Object,
     responses((status = 200, body = Done), (status = 201, body = Done)))]
 pub(super) async fn put_tenant(
+    May { caller, .. }: May<power::Host>,
     State(control): State<Control>,
-    Operator(caller): Operator,
-    axum::extract::Path(name): axum::extract::Path<String>,
+    Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, Refusal> {
     let spec: TenantSpec = without_kind(body, "tenant").await?;
@@ -59,13 +59,13 @@ pub(super) async fn put_tenant(
 
 /// Deletes a tenant that has nothing any more. Its tokens end with it.
 #[utoipa::path(delete, path = "/tenants/{tenant}", tag = "tenants", params(("tenant" = String, Path)),
-    security(("token" = ["operator"])), responses((status = 200, body = Deleted)))]
+    responses((status = 200, body = Deleted)))]
 pub(super) async fn delete_tenant(
+    may: May<power::Host>,
     State(control): State<Control>,
-    Operator(caller): Operator,
-    tenant: InTenant,
+    Path(name): Path<String>,
 ) -> Result<Json<Deleted>, Refusal> {
-    let id = tenant.id;
+    let InTenant { caller, id, .. } = may.tenant(&control, &name)?;
     let secrets = control.secrets.names(&id).await?.len();
     if secrets > 0 {
         let detail = format!("tenant `{id}` still has {secrets} secrets: delete them first");

@@ -1,4 +1,4 @@
-//! Tokens: made, listed and deleted by the operator.
+//! Tokens: the operator keeps all of them, a tenant's admin those of its tenant.
 
 use axum::Json;
 use axum::body::Body;
@@ -12,23 +12,32 @@ use utoipa::ToSchema;
 
 use super::resources::{Deleted, paged};
 use crate::Control;
-use crate::caller::{Caller, Operator};
+use crate::access::{Caller, Limits, May, RoleName, Scope, power, scope_of};
 use crate::input::{Named, Page, Params, json};
 use crate::refusal::Refusal;
-use crate::tokens::{Scope, Token};
+use crate::tokens::Token;
 
 /// The most bytes of a note.
 const MAX_NOTE: usize = 200;
+/// The most workflows and connections that a service token is limited to: its
+/// record has to fit a value of the store many times over.
+const MAX_LIMITS: usize = 100;
 
 /// What to make.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct NewToken {
     /// The only tenant that it may name; `null` for an operator's token.
-    // Required: forgetting it must not make a token that may do everything.
+    // Required, as is the role: forgetting one must not make a token that may do everything.
     #[serde(deserialize_with = "Option::deserialize")]
     #[schema(value_type = Option<String>, required)]
     tenant: Option<TenantId>,
+    /// What it may do there.
+    role: RoleName,
+    /// For the role `service`, what it is limited to: the workflows that it may
+    /// start and the connections that it may call.
+    #[serde(default)]
+    limits: Option<Limits>,
     /// For people: who will have it.
     #[serde(default)]
     note: String,
@@ -43,54 +52,82 @@ pub(super) struct MadeToken {
     token: String,
 }
 
-/// The tokens, oldest first, without their texts.
-#[utoipa::path(get, path = "/tokens", tag = "tokens", params(Page), security(("token" = ["operator"])),
+/// The tokens, oldest first, without their texts: all, or an admin's tenant's.
+#[utoipa::path(get, path = "/tokens", tag = "tokens", params(Page),
     responses((status = 200, body = [Token])))]
 pub(super) async fn list_tokens(
+    May { caller, .. }: May<power::KeepTokens>,
     State(control): State<Control>,
-    _: Operator,
     Params(page): Params<Page>,
 ) -> Result<Response, Refusal> {
     let limit = page.limit();
-    let tokens = control.tokens.list(page.after()?, limit).await?;
+    let of = caller.token.scope.tenant();
+    let tokens = control.tokens.list(of, page.after()?, limit).await?;
     let last = tokens.last().map(|token| token.id.to_string());
     Ok(paged(tokens, limit, last))
 }
 
-/// Makes a token.
+/// Makes a token. An admin makes those of its own tenant.
 #[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = NewToken,
-    security(("token" = ["operator"])), responses((status = 201, body = MadeToken)))]
+    responses((status = 201, body = MadeToken)))]
 pub(super) async fn create_token(
+    May { caller, .. }: May<power::KeepTokens>,
     State(control): State<Control>,
-    Operator(Caller(by)): Operator,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let NewToken { tenant, note } = json(body).await?;
+    let NewToken { tenant, role, limits, note } = json(body).await?;
     if note.len() > MAX_NOTE || note.chars().any(char::is_control) {
         return Err(Refusal::invalid(format!("`note` is one line of at most {MAX_NOTE} bytes")));
     }
-    let scope = match tenant {
-        None => Scope::Operator,
-        Some(tenant) if control.catalog.tenant(&tenant).is_some() => Scope::Tenant { tenant },
-        Some(tenant) => return Err(Refusal::invalid(format!("tenant `{tenant}` does not exist"))),
-    };
+    let named = limits.as_ref().map_or(0, |limits| limits.workflows.len() + limits.connections.len());
+    if named > MAX_LIMITS {
+        return Err(Refusal::invalid(format!("`limits` names {named} things, {MAX_LIMITS} are the most")));
+    }
+    let scope = scope_of(tenant, role, limits).map_err(Refusal::invalid)?;
+    may_keep(&caller, &scope)?;
+    if let Some(tenant) = scope.tenant().filter(|tenant| control.catalog.tenant(tenant).is_none()) {
+        return Err(Refusal::invalid(format!("tenant `{tenant}` does not exist")));
+    }
     let (about, text) = control.tokens.create(scope, note).await?;
-    tracing::info!(token.id = %by.id, made = %about.id, scope = ?about.scope, "made token {}", about.id);
+    tracing::info!(token.id = %caller.id(), made = %about.id, scope = ?about.scope, "made token {}", about.id);
     let made = MadeToken { about, token: text.reveal_once().to_owned() };
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
 /// Deletes a token. It is refused from then on.
 #[utoipa::path(delete, path = "/tokens/{name}", tag = "tokens", params(("name" = String, Path, description = "The token's id")),
-    security(("token" = ["operator"])), responses((status = 200, body = Deleted)))]
+    responses((status = 200, body = Deleted)))]
 pub(super) async fn delete_token(
+    May { caller, .. }: May<power::KeepTokens>,
     State(control): State<Control>,
-    Operator(Caller(by)): Operator,
     Named(id): Named<TokenId>,
 ) -> Result<Json<Deleted>, Refusal> {
+    kept_by(&control, &caller, id).await?;
     if !control.tokens.delete(id).await? {
         return Err(Refusal::Absent);
     }
-    tracing::info!(token.id = %by.id, deleted = %id, "deleted token {id}");
+    tracing::info!(token.id = %caller.id(), deleted = %id, "deleted token {id}");
     Ok(Json(Deleted::new("token", &id)))
+}
+
+/// Whether the caller keeps tokens of this scope. Another tenant looks as one
+/// that does not exist.
+fn may_keep(caller: &Caller, scope: &Scope) -> Result<(), Refusal> {
+    match (caller.token.scope.tenant(), scope.tenant()) {
+        (None, _) => Ok(()),
+        (Some(own), Some(tenant)) if own == tenant => Ok(()),
+        (Some(_), Some(tenant)) => Err(Refusal::invalid(format!("tenant `{tenant}` does not exist"))),
+        (Some(_), None) => {
+            Err(Refusal::Forbidden("an operator's token is the operator's to make".to_owned()))
+        }
+    }
+}
+
+/// The token with this id, if the caller keeps it.
+async fn kept_by(control: &Control, caller: &Caller, id: TokenId) -> Result<Token, Refusal> {
+    let token = control.tokens.show(id).await?.ok_or(Refusal::Absent)?;
+    match caller.token.scope.tenant() {
+        Some(own) if token.scope.tenant() != Some(own) => Err(Refusal::Absent),
+        _ => Ok(token),
+    }
 }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::Control;
-use crate::caller::InTenant;
+use crate::access::{InTenant, power};
 use crate::input::{MAX_JSON, Named, whole};
 use crate::refusal::Refusal;
 
@@ -27,10 +27,10 @@ pub(super) struct Started {
 /// subscribes, or every filter refused. `Idempotency-Key` is honoured.
 #[utoipa::path(post, path = "/tenants/{tenant}/topics/{name}", tag = "topics",
     params(("tenant" = String, Path), ("name" = String, Path)), request_body = Object,
-    security(("token" = ["tenant"])), responses((status = 202, body = Started)))]
+    responses((status = 202, body = Started)))]
 pub(super) async fn publish_to_topic(
+    tenant: InTenant<power::Operate>,
     State(control): State<Control>,
-    tenant: InTenant,
     Named(topic): Named<TopicName>,
     headers: HeaderMap,
     body: Body,

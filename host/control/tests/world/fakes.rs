@@ -10,11 +10,11 @@ use host_control::ports::{
 };
 use host_model::clock::Timestamp;
 use host_model::effects::BoxFuture;
-use host_model::id::RunId;
+use host_model::id::{RunId, TokenId};
 use host_model::name::{EndpointName, SecretName, TenantId, TopicName};
 use host_model::outcome::{Bound, CallError, Exceeded, Finished, Outcome, Usage};
 use host_model::resource::{Connection, Package};
-use host_model::run::Run;
+use host_model::run::{Run, StartedBy};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -111,8 +111,9 @@ fn reader(endpoint: &str, question: &Value) -> Outcome<String> {
     )
 }
 
-/// One run of acme's.
-pub struct FakeRuns;
+/// One run of acme's, started with this token.
+#[derive(Default)]
+pub struct FakeRuns(pub Option<TokenId>);
 
 pub const RUN: &str = "run_00000000000000000000000001";
 
@@ -125,6 +126,12 @@ pub fn run(id: RunId) -> Run {
         "accepted-at": Timestamp::UNIX_EPOCH, "attempts": 1, "usage": {}, "steps": 0,
     }))
     .unwrap()
+}
+
+impl FakeRuns {
+    fn run(&self, id: RunId) -> Run {
+        Run { started_by: StartedBy::Manual(self.0), ..run(id) }
+    }
 }
 
 impl Runs for FakeRuns {
@@ -143,7 +150,7 @@ impl Runs for FakeRuns {
             && filter.keys.iter().all(|(name, value)| name == "customer" && value == "47:1 1");
         let there = tenant.as_str() == "acme" && wanted && query.after.is_none();
         let next = (query.limit.get() == 1).then_some(id);
-        let runs = if there { vec![run(id)] } else { Vec::new() };
+        let runs = if there { vec![self.run(id)] } else { Vec::new() };
         Box::pin(async move { Ok(RunPage { next: next.filter(|_| there), runs }) })
     }
 
@@ -153,7 +160,7 @@ impl Runs for FakeRuns {
         id: RunId,
     ) -> BoxFuture<'a, Result<Option<RunStory>, PortError>> {
         let there = tenant.as_str() == "acme" && id.to_string() == RUN;
-        Box::pin(async move { Ok(there.then(|| RunStory { run: run(id), steps: Vec::new() })) })
+        Box::pin(async move { Ok(there.then(|| RunStory { run: self.run(id), steps: Vec::new() })) })
     }
 }
 

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use host_control::{Catalog, Ceilings, Control, Outlet, Reader, Scope, Tokens, router};
+use host_control::{Catalog, Ceilings, Control, Outlet, Reader, Role, Scope, Tokens, router};
 use host_model::clock::{SimClock, Timestamp};
+use host_model::id::TokenId;
 use host_routing::{Routes, Snapshot};
 use host_schedules::Schedule;
 use host_store::{Blobs, MemoryStore};
@@ -125,8 +126,8 @@ pub async fn control(store: &Arc<MemoryStore>, blobs: &Blobs) -> (Control, Arc<S
         catalog,
         registry,
         calls: calls.clone(),
-        runs: Arc::new(FakeRuns),
-        events: Arc::new(FakeRuns),
+        runs: Arc::new(FakeRuns::default()),
+        events: Arc::new(FakeRuns::default()),
         repair: Arc::new(FakeRepair::default()),
         step_tests: step_tests.clone(),
         topics: Arc::new(FakeTopics),
@@ -171,9 +172,16 @@ impl World {
         world
     }
 
+    /// A token of the tenant's admin.
     pub async fn token(&self, tenant: &str) -> String {
-        let scope = Scope::Tenant { tenant: tenant.parse().unwrap() };
-        self.control.tokens.create(scope, String::new()).await.unwrap().1.reveal_once().to_owned()
+        self.token_as(tenant, Role::Admin).await.1
+    }
+
+    /// A token of the tenant in this role, and its id.
+    pub async fn token_as(&self, tenant: &str, role: Role) -> (TokenId, String) {
+        let scope = Scope::of(tenant.parse().unwrap(), role);
+        let (token, text) = self.control.tokens.create(scope, String::new()).await.unwrap();
+        (token.id, text.reveal_once().to_owned())
     }
 
     pub async fn send(&self, method: &str, path: &str, token: Option<&str>, body: Body) -> Answer {

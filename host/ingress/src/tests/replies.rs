@@ -25,7 +25,7 @@ fn run(status: RunStatus, outcome: Option<Outcome<String>>) -> Run {
         workflow: "intake".parse().unwrap(),
         package: "example/intake@0.1.0".parse().unwrap(),
         digest: Digest::of(b""),
-        started_by: StartedBy::Manual,
+        started_by: StartedBy::Manual(None),
         status,
         input: Message {
             id: MessageId::new(EPOCH, [0; 10]),
@@ -219,6 +219,7 @@ async fn every_refusal_has_one_status_and_one_code() {
     check(|| R::MethodNotAllowed { allow: "POST" }, 405, "method-not-allowed", "POST").await;
     check(|| R::BadRequest("it has no head".into()), 400, "bad-request", "it has no head").await;
     check(|| R::Unauthorized, 401, "unauthorized", "Bearer").await;
+    check(|| R::Forbidden("a viewer".into()), 403, "forbidden", "").await;
     check(|| R::UriTooLong { limit: 7 }, 414, "uri-too-long", "7 bytes").await;
     check(|| R::HeadersTooLarge { lines: 3, bytes: 7 }, 431, "headers-too-large", "3 lines or 7 bytes").await;
     check(|| R::BodyTooLarge { limit: 7 }, 413, "body-too-large", "7 bytes").await;

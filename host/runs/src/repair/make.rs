@@ -188,7 +188,7 @@ fn record_again(
         digest,
         // The run that started the old one has heard of its end.
         started_by: match &old.started_by {
-            StartedBy::Run(_) => StartedBy::Manual,
+            StartedBy::Run(_) => StartedBy::Manual(None),
             other => other.clone(),
         },
         status: RunStatus::Accepted,

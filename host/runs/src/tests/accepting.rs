@@ -162,7 +162,7 @@ async fn a_message_says_where_it_came_from() {
             vec![
                 from(StartedBy::Webhook("form".parse().unwrap())),
                 from(StartedBy::Schedule("nightly".parse().unwrap())),
-                from(StartedBy::Manual),
+                from(StartedBy::Manual(None)),
             ],
             None,
         )

@@ -257,7 +257,7 @@ endpoints = ["post"]
 pub(crate) fn new_run_of(tenant: &TenantId, name: &str, data: &str) -> NewRun {
     NewRun {
         workflow: workflow_of(tenant, name, LONG),
-        started_by: StartedBy::Manual,
+        started_by: StartedBy::Manual(None),
         draft: Draft { kind: "lead".to_owned(), subject: None, data: data.to_owned() },
         once: None,
     }
