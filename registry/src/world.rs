@@ -27,6 +27,7 @@ const WIT: &[(&str, &str)] = wit!(
     "deps/wharf-http/http.wit",
     "deps/wharf-kv/kv.wit",
     "deps/wharf-log/log.wit",
+    "deps/wharf-panic/panic.wit",
     "deps/wharf-random/random.wit",
     "deps/wharf-types/types.wit",
     "deps/wharf-workflow/workflow.wit",

@@ -29,6 +29,7 @@ pub mod workflow {
         with: {
             "wharf:types/types@0.1.0": super::connector::wharf::types::types,
             "wharf:log/log@0.1.0": super::connector::wharf::log::log,
+            "wharf:panic/panic@0.1.0": super::connector::wharf::panic::panic,
             "wharf:clock/clock@0.1.0": super::connector::wharf::clock::clock,
             "wharf:random/random@0.1.0": super::connector::wharf::random::random,
             "wharf:workflow/calls@0.1.0.pending": crate::workflow::PendingCall,

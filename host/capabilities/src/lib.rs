@@ -18,6 +18,7 @@ mod http;
 mod kv;
 mod log;
 pub mod meter;
+mod panic;
 mod random;
 mod wasi_http;
 mod workflow;
@@ -67,6 +68,8 @@ pub struct Call {
     pub log: Vec<LogLine>,
     /// The guest's handles.
     pub table: ResourceTable,
+    /// What it has told of its end so far.
+    panic: Vec<u8>,
     subject: Subject,
     host: Arc<Capabilities>,
     began: Instant,
@@ -77,7 +80,7 @@ impl Call {
     pub fn new(host: Arc<Capabilities>, subject: Subject, meter: Meter) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(meter.bounds().handles as usize);
-        Self { meter, log: Vec::new(), table, subject, host, began: Instant::now() }
+        Self { meter, log: Vec::new(), table, panic: Vec::new(), subject, host, began: Instant::now() }
     }
 
     /// The time of day.

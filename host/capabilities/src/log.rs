@@ -1,27 +1,34 @@
 //! `wharf:log`: lines for the people who run and read this run.
 
-use host_model::outcome::{Level, LogLine};
+use host_model::outcome::Level;
 
 use crate::Call;
 use crate::bindings::connector::wharf::log::log;
 
 /// The longest a line may be before it is cut: a stack trace fits, a dumped body does not.
-const MAX_LINE: usize = 4 << 10;
+pub(crate) const MAX_LINE: usize = 4 << 10;
 /// What a line costs besides its text, so that a flood of empty lines ends too.
 const LINE_OVERHEAD: usize = 32;
 
 impl log::Host for Call {
     fn write(&mut self, level: log::Level, text: String) -> wasmtime::Result<()> {
         self.meter.host_call(text.len())?;
-        let text = tidy(&text);
-        self.meter.log(text.len() + LINE_OVERHEAD)?;
         let level = match level {
             log::Level::Debug => Level::Debug,
             log::Level::Info => Level::Info,
             log::Level::Warn => Level::Warn,
             log::Level::Error => Level::Error,
         };
-        self.log.push(LogLine { time: self.host.clock.now(), level, text });
+        self.write_line(level, &text)
+    }
+}
+
+impl Call {
+    /// Adds a line of the guest's, if its bound allows one more.
+    pub(crate) fn write_line(&mut self, level: Level, text: &str) -> wasmtime::Result<()> {
+        let line = self.line(level, text);
+        self.meter.log(line.text.len() + LINE_OVERHEAD)?;
+        self.log.push(line);
         Ok(())
     }
 }

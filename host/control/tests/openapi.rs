@@ -85,7 +85,10 @@ fn egresses() -> Vec<(Value, bool)> {
     };
     let mut all = vec![
         (json!({}), true),
-        (json!({ "coalesce": true, "retry": {}, "breaker": {}, "cache": {}, "rate": {}, "timeouts": {} }), true),
+        (
+            json!({ "coalesce": true, "retry": {}, "breaker": {}, "cache": {}, "rate": {}, "timeouts": {} }),
+            true,
+        ),
         (json!({ "request-bytes": 1, "answer-bytes": 0 }), true),
         (json!({ "redirect": 1 }), false),
         (json!({ "retry": { "tries": 1 } }), false),

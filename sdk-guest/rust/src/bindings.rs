@@ -32,6 +32,7 @@ pub mod workflow {
         with: {
             "wharf:types/types@0.1.0": crate::bindings::connector::wharf::types::types,
             "wharf:log/log@0.1.0": crate::bindings::connector::wharf::log::log,
+            "wharf:panic/panic@0.1.0": crate::bindings::connector::wharf::panic::panic,
             "wharf:clock/clock@0.1.0": crate::bindings::connector::wharf::clock::clock,
             "wharf:random/random@0.1.0": crate::bindings::connector::wharf::random::random,
         },

@@ -25,6 +25,7 @@ const COVERED: &[(&str, &str, &str)] = &[
     ("kv/store", "list-keys", "keys_come_in_byte_order_page_by_page"),
     ("kv/store", "set", "a_value_with_a_time_to_live_goes_and_others_stay"),
     ("log/log", "write", "a_line_keeps_its_level_and_its_place"),
+    ("panic/panic", "report", "a_panics_text_is_one_line_of_the_log_whatever_its_length"),
     ("random/random", "bytes", "a_connectors_randomness_is_never_the_same_and_comes_in_4_kib_at_most"),
     ("random/random", "number", "a_workflows_randomness_differs_from_run_to_run"),
     ("workflow/calls", "call", "a_role_or_endpoint_that_does_not_exist_is_not_found_and_the_run_goes_on"),

@@ -12,6 +12,7 @@ mod endpoints;
 mod http;
 mod kv;
 mod log;
+mod panic;
 mod proxy;
 mod time;
 mod waiting;

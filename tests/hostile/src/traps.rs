@@ -53,3 +53,11 @@ async fn a_step_that_traps_fails_alone_and_its_run_shows_message_and_place() {
     assert!(run["steps"][0]["log"][0]["text"].as_str().unwrap().contains(PLACE), "{run}");
     assert_eq!(run["steps"][1]["outcome"]["outcome"], "answered", "{run}");
 }
+
+#[tokio::test]
+async fn a_guest_that_never_comes_to_its_end_ends_at_a_bound_with_nothing_kept() {
+    let scene = Scene::with(&["panic-words"]).await;
+    let report = scene.report("panic-words", json!(null)).await;
+    assert_eq!(report["outcome"]["value"]["bound"], "host-call-bytes", "{report}");
+    assert_eq!(report["log"], json!([]), "a text that has no end is no line: {report}");
+}
