@@ -1,12 +1,13 @@
 # make demo   see one lead go through a host, end to end (ONCE=1: stop after the story)
 # make test   every test
 # make bench  measure, print a table, write target/bench/latest.json
+# make fuzz   look for what breaks a reader of strangers' texts (FUZZ_SECONDS=10 for each)
 #
 # Each installs what is missing: the wasm targets of rustup's toolchain.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: demo test bench guests setup
+.PHONY: demo test bench fuzz guests setup
 
 WASM := wasm32-unknown-unknown
 
@@ -34,3 +35,16 @@ test: guests
 bench: guests
 	cargo build --quiet --release --bins
 	target/release/bench
+
+FUZZ_SECONDS ?= 10
+FUZZ := --fuzz-dir tests/fuzz --dev --sanitizer none --features libfuzzer
+
+# The stable compiler has the coverage that the fuzzer needs; the sanitizers, which it has not, find little in safe code.
+fuzz:
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-fuzz
+	cargo fuzz build $(FUZZ)
+	for target in $$(cargo fuzz list --fuzz-dir tests/fuzz); do \
+	  mkdir -p target/fuzz/$$target; \
+	  cargo fuzz run $(FUZZ) $$target target/fuzz/$$target tests/fuzz/seeds/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1; \
+	done

@@ -28,6 +28,7 @@ use registry::Registry;
 pub use access::{Limits, MayNot, Role, Scope};
 pub use api::{permissions_page, router};
 pub use catalog::{Action, Catalog, Ceilings, Done, LoadError, Outlet, Reader, open_hooks};
+pub use documents::read_documents;
 pub use tokens::{Token, TokenError, TokenText, Tokens};
 
 use crate::ports::{Calls, Events, Keys, Repair, Runs, Secrets, StepTests, Topics};

@@ -55,7 +55,9 @@ pub struct Origin {
 
 impl Origin {
     /// The origin of a URL, as the WHATWG parser sees it. `None` for another
-    /// scheme or for user information, which only ever hides the host.
+    /// scheme, for user information, which only ever hides the host, and for a
+    /// name with an empty label at its end: `6..` is a name to some, to others,
+    /// who take the dots away, the address 0.0.0.6.
     pub fn of(url: &url::Url) -> Option<Self> {
         let scheme = match url.scheme() {
             "http" => Scheme::Http,
@@ -66,11 +68,15 @@ impl Origin {
             return None;
         }
         let host = match url.host()? {
-            url::Host::Domain(name) => name.trim_end_matches('.').to_owned(),
+            url::Host::Domain(name) => name.strip_suffix('.').unwrap_or(name).to_owned(),
             url::Host::Ipv4(address) => address.to_string(),
             url::Host::Ipv6(address) => address.to_string(),
         };
-        (!host.is_empty()).then(|| Self { scheme, host, port: url.port().unwrap_or(scheme.default_port()) })
+        (!host.is_empty() && !host.ends_with('.')).then(|| Self {
+            scheme,
+            host,
+            port: url.port().unwrap_or(scheme.default_port()),
+        })
     }
 
     /// The address, if the host is one.
@@ -153,6 +159,10 @@ impl FromStr for OriginPattern {
     fn from_str(text: &str) -> Result<Self, BadOrigin> {
         let bad = |why| BadOrigin { got: text.chars().take(200).collect(), why };
         let (scheme, rest) = text.split_once("://").ok_or_else(|| bad("it has no scheme"))?;
+        // What goes before `://` is read again as part of a URL, where `https:/a` is a host.
+        if !scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            return Err(bad("its scheme is neither http nor https"));
+        }
         let (wild, rest) = match rest.strip_prefix("*.") {
             Some(rest) => (true, rest),
             None => (false, rest),
@@ -286,12 +296,15 @@ mod tests {
         assert!(origin("http://user@127.0.0.1/").is_none());
         assert!(origin("ftp://127.0.0.1/").is_none());
         assert_eq!(origin("https://API.example.com./").unwrap().host, "api.example.com");
+        // One dot is the root; more are a name that nobody has, and to some an address.
+        assert_eq!(origin("https://6../"), None);
     }
 
     #[test]
     fn what_is_not_an_origin_is_refused_with_a_reason() {
         for bad in [
             "",
+            "https:/evil.example://api.example.com",
             "example.com",
             "https://",
             "https://a/b",
