@@ -107,6 +107,9 @@ pub enum Command {
         #[arg(long)]
         report: bool,
     },
+    /// What is done to a connection besides applying it
+    #[command(subcommand)]
+    Connection(Connections),
     /// Start a run of a workflow and wait for its result
     Run {
         /// The workflow
@@ -181,6 +184,16 @@ pub enum Topics {
         /// The same key publishes once, however often it is sent
         #[arg(long, value_name = "KEY")]
         idempotency_key: Option<String>,
+    },
+}
+
+/// What is done to a connection.
+#[derive(Debug, Subcommand)]
+pub enum Connections {
+    /// Print the page where somebody authorizes the connection (OAuth 2)
+    Authorize {
+        /// The connection
+        name: ConnectionName,
     },
 }
 

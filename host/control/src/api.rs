@@ -80,6 +80,7 @@ impl Operations {
                 connections::put_connection,
                 connections::delete_connection
             ))
+            .and(operations!(connections::authorize_connection))
             .and(operations!(calls::check_connection))
             .and(operations!(calls::call_endpoint))
             .and(operations!(workflows::list_workflows))

@@ -31,7 +31,7 @@ pub use catalog::{Action, Catalog, Ceilings, Done, LoadError, Outlet, Reader, op
 pub use documents::read_documents;
 pub use tokens::{Token, TokenError, TokenText, Tokens};
 
-use crate::ports::{Calls, Events, Keys, Repair, Runs, Secrets, StepTests, Topics};
+use crate::ports::{Authorizations, Calls, Events, Keys, Repair, Runs, Secrets, StepTests, Topics};
 
 /// What the API is made of. Cheap to clone.
 #[derive(Clone)]
@@ -56,6 +56,8 @@ pub struct Control {
     pub topics: Arc<dyn Topics>,
     /// The stored secrets.
     pub secrets: Arc<dyn Secrets>,
+    /// What people authorize.
+    pub authorizations: Arc<dyn Authorizations>,
     /// What they are sealed by.
     pub keys: Arc<dyn Keys>,
 }

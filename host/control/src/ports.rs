@@ -1,6 +1,7 @@
 //! What control needs of the rest of the host, in its own words; the server
 //! fits the real things to these. Control knows no sandbox, no journal and no vault.
 
+mod authorizations;
 mod keys;
 mod repair;
 mod step_tests;
@@ -19,6 +20,7 @@ use host_model::run::{Run, Step};
 use host_model::search::Filter;
 use secrecy::SecretString;
 
+pub use self::authorizations::{Authorizations, Beginning};
 pub use self::keys::{Keys, Rotated};
 pub use self::repair::{By, From, LetterPage, LetterQuery, Order, Repair, RepairError, Replay, Replayed};
 pub use self::step_tests::{StepTest, StepTests};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use host_model::clock::Clock;
 use host_model::resource::Connection;
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -16,7 +17,9 @@ use crate::body::Body;
 use crate::dial::Dialer;
 use crate::error::EgressError;
 use crate::exchange::Exchange;
+use crate::inject::Injector;
 use crate::journey::Journey;
+use crate::oauth::Oauth;
 use crate::policy::Policy;
 use crate::pool::Pools;
 use crate::resolve::{Resolver, SystemResolver};
@@ -83,19 +86,23 @@ pub struct Sent<B> {
 }
 
 /// The one way out.
-pub struct Egress(Arc<Way>);
+pub struct Egress(pub(crate) Arc<Way>);
 
 /// What every journey needs.
 pub(crate) struct Way {
     pub(crate) policy: Arc<Policy>,
-    pub(crate) vault: Arc<Vault>,
-    pub(crate) pools: Pools,
+    pub(crate) injector: Injector,
+    pub(crate) pools: Arc<Pools>,
     pub(crate) dice: fn() -> u64,
 }
 
 impl Egress {
     /// Sets it up; nothing is dialled yet.
-    pub fn new(config: EgressConfig, vault: Arc<Vault>) -> Result<Self, EgressSetupError> {
+    pub fn new(
+        config: EgressConfig,
+        vault: Arc<Vault>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, EgressSetupError> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         for (at, root) in config.extra_roots.into_iter().enumerate() {
             roots.add(root).map_err(|source| EgressSetupError::Root { number: at + 1, source })?;
@@ -109,7 +116,11 @@ impl Egress {
             .with_no_client_auth();
         let policy = Arc::new(config.policy);
         let dialer = Dialer { policy: Arc::clone(&policy), resolver: config.resolver };
-        Ok(Self(Arc::new(Way { policy, vault, pools: Pools::new(dialer, tls), dice: config.dice })))
+        let pools = Arc::new(Pools::new(dialer, tls));
+        let oauth =
+            Oauth::new(Arc::clone(&vault), Arc::clone(&clock), Arc::clone(&policy), Arc::clone(&pools));
+        let injector = Injector { vault, clock, oauth: Arc::new(oauth) };
+        Ok(Self(Arc::new(Way { policy, injector, pools, dice: config.dice })))
     }
 
     /// Sends a guest's request for its connection, as its settings say.
@@ -157,6 +168,7 @@ impl Egress {
     /// Lets go of unused sockets and waits for exchanges under way. For the
     /// end of the host.
     pub async fn drain(&self) {
+        self.0.injector.oauth.drain().await;
         self.0.pools.drain().await;
     }
 }

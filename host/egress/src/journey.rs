@@ -29,7 +29,7 @@ use crate::dial::DialError;
 use crate::error::EgressError;
 use crate::exchange::Exchange;
 use crate::gate::{Cleared, clear};
-use crate::inject::{Injected, inject};
+use crate::inject::Injected;
 use crate::pool::Pool;
 
 pub(crate) type Answer = Result<Response<AnswerBody>, EgressError>;
@@ -153,21 +153,23 @@ impl Journey {
         let place = Arc::clone(&pool.places).acquire_owned().await;
         let place = place.map_err(|_| EgressError::Other("the host is stopping".into()))?;
         self.exchange.waited(queued.elapsed());
-        let Injected { request, needles } = if with_credentials {
-            inject(&self.connection, &self.way.vault, cleared).await?
+        let settings = &pool.settings;
+        let request_bytes = self.body_bytes.min(settings.request_bytes);
+        let Injected { request, needles, identity } = if with_credentials {
+            Box::pin(self.way.injector.inject(&self.connection, cleared, request_bytes)).await?
         } else {
-            Injected { request: cleared.request, needles: None }
+            Injected { request: cleared.request, needles: None, identity: None }
         };
         let matcher = needles.and_then(|needles| pool.matcher(&needles));
+        let identified = identity.map(|identity| self.way.pools.with_identity(&self.connection, &identity));
+        let client = &identified.as_ref().unwrap_or(pool).client;
 
         self.exchange.tried();
-        let settings = &pool.settings;
         let (deadline, exchange) = (self.deadline, self.exchange.clone());
-        let request_bytes = self.body_bytes.min(settings.request_bytes);
         let request = request.map(|body| Outgoing::new(body, request_bytes, deadline, exchange.clone()));
         let first_byte =
             settings.first_byte.and_then(|it| Instant::now().checked_add(it)).unwrap_or(deadline);
-        let sending = timeout_at(first_byte.min(deadline), pool.client.request(request)); // second gate, in `dial`
+        let sending = timeout_at(first_byte.min(deadline), client.request(request)); // second gate, in `dial`
         let response = match sending.await {
             Ok(sent) => sent.map_err(explain),
             Err(_) => Err(EgressError::Timeout),
@@ -190,7 +192,7 @@ pub(crate) fn health<B>(result: &Result<Response<B>, EgressError>) -> Health {
 
 /// What went wrong below the client. Looks for our own errors in the chain;
 /// the others say what they say without quoting a header or a URL.
-fn explain(error: legacy::Error) -> EgressError {
+pub(crate) fn explain(error: legacy::Error) -> EgressError {
     let mut cause: &(dyn Error + 'static) = &error;
     loop {
         match cause.downcast_ref::<DialError>() {

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::body::Outgoing;
 use crate::dial::{Connector, Dialer};
+use crate::inject::Identity;
 use crate::kept::{Budget, Keep};
 use crate::reads::UnderWay;
 use crate::scrub::{Matcher, Needles};
@@ -76,7 +77,7 @@ fn share(matcher: &Mutex<(Option<Digest>, Weak<Matcher>)>, needles: &Needles) ->
 }
 
 /// What a slot is for.
-type Key = (TenantId, ConnectionName);
+type Key = (TenantId, ConnectionName, Option<Digest>);
 
 /// All pools of a host.
 pub(crate) struct Pools {
@@ -107,7 +108,18 @@ impl Pools {
 
     /// The pool of a connection.
     pub(crate) fn of(&self, connection: &Connection) -> Arc<Pool> {
-        let key = (connection.tenant.clone(), connection.name.clone());
+        self.slot(connection, None)
+    }
+
+    /// The sockets of a connection that shows a client certificate: no socket
+    /// with one is used for anything else.
+    pub(crate) fn with_identity(&self, connection: &Connection, identity: &Identity) -> Arc<Pool> {
+        self.slot(connection, Some(identity))
+    }
+
+    fn slot(&self, connection: &Connection, identity: Option<&Identity>) -> Arc<Pool> {
+        let identified = identity.map(|identity| identity.digest);
+        let key = (connection.tenant.clone(), connection.name.clone(), identified);
         let mut slots = self.slots.lock();
         slots.now += 1;
         let now = slots.now;
@@ -121,7 +133,7 @@ impl Pools {
             let oldest = slots.by_key.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| key.clone());
             oldest.and_then(|key| slots.by_key.remove(&key));
         }
-        let pool = Arc::new(self.open(connection.egress));
+        let pool = Arc::new(self.open(connection.egress, identity));
         slots.by_key.insert(key, (now, Arc::clone(&pool)));
         pool
     }
@@ -133,8 +145,11 @@ impl Pools {
         self.tasks.wait().await;
     }
 
-    fn open(&self, settings: EgressSettings) -> Pool {
+    fn open(&self, settings: EgressSettings, identity: Option<&Identity>) -> Pool {
         let mut tls = ClientConfig::clone(&self.tls);
+        if let Some(identity) = identity {
+            tls.client_auth_cert_resolver = Arc::clone(&identity.resolver);
+        }
         // The roots are shared, the sessions are not.
         tls.resumption = Resumption::in_memory_sessions(SESSIONS);
         let https = HttpsConnector::from((self.dialer.clone(), tls));

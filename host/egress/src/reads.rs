@@ -22,7 +22,6 @@ use crate::conduct::breaker::Health;
 use crate::error::EgressError;
 use crate::exchange::Source;
 use crate::gate::{Cleared, clear};
-use crate::inject::inject;
 use crate::journey::{Answer, Copied, Journey, health};
 use crate::kept::{Keep, Known, is_plain_read};
 use crate::pool::Pool;
@@ -92,7 +91,11 @@ impl Journey {
             }
             return answer;
         };
-        let credential = if with_credentials { self.credential(&copied).await? } else { None };
+        // Another credential sees other answers. Without its secret a connection has none.
+        let credential = match with_credentials {
+            true => self.way.injector.principal(&self.connection, &copied.origin).await?,
+            false => None,
+        };
         let read =
             Read { journey: self.clone(), pool: Arc::clone(pool), copied, credential, with_credentials };
         if !pool.settings.coalesce {
@@ -114,14 +117,6 @@ impl Journey {
         self.exchange.answered(answer.status());
         self.exchange.came_from(source.unwrap_or(from));
         Ok(whole(answer, &self.exchange))
-    }
-
-    /// What the host would add to a request, as a digest: another credential
-    /// sees other answers. Without its secret a connection has none.
-    async fn credential(&self, copied: &Copied) -> Result<Option<Digest>, EgressError> {
-        let cleared = Cleared { request: copied.request(), origin: copied.origin.clone() };
-        let injected = inject(&self.connection, &self.way.vault, cleared).await?;
-        Ok(injected.needles.map(|needles| needles.digest()))
     }
 }
 

@@ -2,15 +2,20 @@
 //! needs to be set up and what it asks for. It travels inside the component
 //! as the custom section [`SECTION`], so one digest covers both.
 
+mod place;
+mod template;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use http::HeaderName;
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::BoundsSpec;
 use crate::grants::{HttpRule, OriginPattern};
 use crate::name::{EndpointName, FieldName, PackageName, PackageRef, SchemaRef, Version};
 use crate::suggest::explain_unknown;
+
+pub use self::place::{AwsPlace, ClientAuth, Flow, HmacPlace, Oauth2Place, Place};
+pub use self::template::{Message, MessagePart, Template};
 
 /// The custom section that carries the manifest's text.
 pub const SECTION: &str = "wharf:manifest";
@@ -98,32 +103,6 @@ pub struct ConfigField {
     /// The connection may leave it out even though there is no default.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
-}
-
-/// Where the host puts a credential in a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", untagged)]
-pub enum Place {
-    /// `{ header = "authorization", prefix = "Bearer " }`
-    Header {
-        /// The header's name; what the guest says for it is replaced.
-        #[serde(with = "header_name")]
-        header: HeaderName,
-        /// What goes before the value.
-        #[serde(default)]
-        prefix: String,
-    },
-    /// `{ query = "api_key" }`
-    Query {
-        /// The parameter's name; what the guest says for it is replaced.
-        query: String,
-    },
-    /// `{ basic-user = "account" }`: HTTP basic authentication (RFC 7617).
-    #[serde(rename_all = "kebab-case")]
-    Basic {
-        /// The config field that holds the user; the credential is the password.
-        basic_user: FieldName,
-    },
 }
 
 /// One credential that a connection brings.
@@ -339,20 +318,8 @@ impl Manifest {
         }
         for (name, credential) in &self.credentials {
             let at = || format!("[credentials.{name}]");
-            match &credential.place {
-                Place::Basic { basic_user } if !self.config.contains_key(basic_user) => {
-                    return rule(
-                        at(),
-                        &format!("basic-user names the config field `{basic_user}`, which does not exist"),
-                    );
-                }
-                Place::Header { prefix, .. } if prefix.chars().any(char::is_control) => {
-                    return rule(at(), "the prefix has control characters");
-                }
-                Place::Query { query } if query.is_empty() => {
-                    return rule(at(), "the query parameter has no name");
-                }
-                _ => {}
+            if let Err(why) = credential.place.check(|field| self.config.contains_key(field)) {
+                return rule(at(), &why);
             }
             if credential.hosts.is_empty() {
                 return rule(at(), "`hosts` is empty: a credential goes to named origins only");
@@ -378,6 +345,22 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+}
+
+pub(crate) mod optional_header_name {
+    use http::HeaderName;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<S: Serializer>(name: &Option<HeaderName>, to: S) -> Result<S::Ok, S::Error> {
+        match name {
+            Some(name) => to.serialize_str(name.as_str()),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<HeaderName>, D::Error> {
+        Option::<String>::deserialize(from)?.map(|name| name.parse().map_err(D::Error::custom)).transpose()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a tenant sets up: as written (`…Spec`, from YAML or JSON, unknown keys
 //! are errors) and as used (resolved once against the package's manifest).
 
+mod credential;
 pub mod egress;
 pub mod verify;
 mod workflow;
@@ -15,7 +16,7 @@ use serde_json::Value;
 use crate::bounds::{Bounds, BoundsSpec};
 use crate::digest::Digest;
 use crate::grants::{Grants, GrantsSpec, Origin, OriginPattern};
-use crate::manifest::{Direction, FieldKind, Manifest, OriginWish, Place, World};
+use crate::manifest::{Direction, FieldKind, Manifest, OriginWish, World};
 use crate::name::{
     ConnectionName, EndpointName, FieldName, PackageRef, ScheduleName, SchemaName, SchemaRef, SecretName,
     TenantId, WorkflowName,
@@ -23,6 +24,7 @@ use crate::name::{
 use crate::retention::RetentionSpec;
 use crate::suggest::nearest;
 
+pub use self::credential::{Credential, CredentialPlace, Oauth2};
 pub use self::egress::{EgressSettings, EgressSpec};
 pub use self::verify::Verify;
 pub use self::workflow::{
@@ -213,28 +215,6 @@ pub struct Package {
     pub manifest: Arc<Manifest>,
 }
 
-/// A credential, as used: what to put where, for whom. The value is not here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credential {
-    /// The stored secret.
-    pub secret: SecretName,
-    /// Where it goes.
-    pub place: CredentialPlace,
-    /// To whom.
-    pub hosts: Vec<OriginPattern>,
-}
-
-/// Where a credential goes, with the config filled in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CredentialPlace {
-    /// A header: name and what goes before the value.
-    Header(http::HeaderName, String),
-    /// A query parameter.
-    Query(String),
-    /// HTTP basic authentication of this user.
-    Basic(String),
-}
-
 /// A connection, as used: a connector set up for one tenant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
@@ -298,6 +278,14 @@ pub enum ResolveError {
         name: FieldName,
         /// What it takes.
         want: &'static str,
+    },
+    /// A credential whose place is none, with this config.
+    #[error("credentials `{name}`: {why}; the connection's config says it")]
+    Credential {
+        /// The credential.
+        name: FieldName,
+        /// What is wrong.
+        why: String,
     },
     /// Webhooks cannot be verified like that.
     #[error(transparent)]
@@ -368,16 +356,10 @@ impl Connection {
         for (name, wanted) in &manifest.credentials {
             let given = spec.credentials.get(name).ok_or_else(|| missing("credentials", name, &package))?;
             credentials.push(Credential {
+                name: name.clone(),
                 secret: given.secret.clone(),
-                place: match &wanted.place {
-                    Place::Header { header, prefix } => {
-                        CredentialPlace::Header(header.clone(), prefix.clone())
-                    }
-                    Place::Query { query } => CredentialPlace::Query(query.clone()),
-                    Place::Basic { basic_user } => {
-                        CredentialPlace::Basic(config.get(basic_user).map(plain_text).unwrap_or_default())
-                    }
-                },
+                place: CredentialPlace::resolve(&wanted.place, &config)
+                    .map_err(|why| ResolveError::Credential { name: name.clone(), why })?,
                 hosts: origins(&wanted.hosts),
             });
         }
@@ -463,6 +445,11 @@ fn origin_of(value: &Value) -> Option<Origin> {
     Origin::of(&url::Url::parse(value.as_str()?).ok()?)
 }
 
+/// An address that requests can go to.
+fn is_web(url: &url::Url) -> bool {
+    Origin::of(url).is_some()
+}
+
 fn resolve_wish(wish: &OriginWish, config: &BTreeMap<FieldName, Value>) -> Option<OriginPattern> {
     match wish {
         OriginWish::Pattern(pattern) => Some(pattern.clone()),
@@ -470,7 +457,7 @@ fn resolve_wish(wish: &OriginWish, config: &BTreeMap<FieldName, Value>) -> Optio
     }
 }
 
-fn plain_text(value: &Value) -> String {
+pub(crate) fn plain_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -1,8 +1,10 @@
 //! The border between a tenant's guests: what crosses it fits the schemas that
 //! both sides name. An endpoint or workflow that names none costs nothing here.
+//! A connection that somebody must authorize first is not called.
 
 use std::sync::Arc;
 
+use host_egress::Egress;
 use host_ingress::Refusal;
 use host_model::message::Draft;
 use host_model::name::{SchemaRef, TenantId};
@@ -21,11 +23,12 @@ const LARGE: usize = 16 << 10;
 pub(crate) struct Border {
     routes: Arc<Routes>,
     schemas: Arc<Schemas>,
+    egress: Arc<Egress>,
 }
 
 impl Border {
-    pub(crate) fn new(routes: Arc<Routes>) -> Self {
-        Self { routes, schemas: Arc::default() }
+    pub(crate) fn new(routes: Arc<Routes>, egress: Arc<Egress>) -> Self {
+        Self { routes, schemas: Arc::default(), egress }
     }
 
     /// A call of an outbound endpoint. Input that does not fit is declined
@@ -38,6 +41,16 @@ impl Border {
         input: &str,
         key: &str,
     ) -> Result<Finished<String>, CallFailed> {
+        // No guest can do anything about it, so none is started. If this cannot
+        // be read now, the guest's own request is told.
+        if let Ok(Some(why)) = self.egress.unauthorized(connection).await {
+            let why = format!(
+                "connection `{0}` needs authorization ({why}): run `wharf connection authorize {0}`",
+                connection.name
+            );
+            let outcome = Outcome::Declined(CallError::Unauthorized(why));
+            return Ok(Finished { outcome, usage: Usage::default(), log: Vec::new() });
+        }
         let declared = connection.package.manifest.endpoints.get(endpoint);
         let takes = declared.and_then(|declared| declared.takes.as_ref());
         if let Err(why) = self.fits(&connection.tenant, takes, input).await {

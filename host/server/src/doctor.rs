@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use host_egress::{MasterKey, Vault};
+use host_egress::{MasterKey, Vault, refused_grants};
 use host_model::resource::open_hooks;
 use host_sandbox::{Allocation, EngineSettings};
 use host_store::{SledStore, Store};
@@ -80,8 +80,14 @@ async fn examine_secrets(
         let stray = Vault::new(Arc::clone(store), MasterKey::generate()?).key_report().await?;
         return Ok(say(&stray).1);
     };
-    let (lines, wrong) = say(&Vault::new(Arc::clone(store), keys).key_report().await?);
+    let vault = Vault::new(Arc::clone(store), keys);
+    let (lines, wrong) = say(&vault.key_report().await?);
     lines.iter().for_each(|line| println!("{line}"));
+    for (tenant, connection, why) in refused_grants(&vault).await? {
+        println!(
+            "warning: tenant `{tenant}`: connection `{connection}` needs authorization ({why}): run `wharf connection authorize {connection}`"
+        );
+    }
     Ok(wrong)
 }
 

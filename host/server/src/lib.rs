@@ -9,6 +9,7 @@
 //! - Nothing is served before everything that a crash left is taken up.
 
 mod args;
+mod authorize;
 mod border;
 mod builtin;
 mod clock;

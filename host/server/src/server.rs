@@ -30,6 +30,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::authorize::{Authorizing, Callback};
 use crate::border::Border;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -76,9 +77,10 @@ impl Server {
         crate::builtin::publish(&registry).await?;
         let vault = Arc::new(Vault::new(Arc::clone(&store), config.secrets.load_or_create().await?));
         let egress = EgressConfig { policy: config.policy, ..EgressConfig::default() };
+        let egress = Arc::new(Egress::new(egress, Arc::clone(&vault), Arc::clone(&clock))?);
         let capabilities = Capabilities {
             store: Arc::clone(&store),
-            egress: Arc::new(Egress::new(egress, Arc::clone(&vault))?),
+            egress: Arc::clone(&egress),
             clock: Arc::clone(&clock),
             kv_quota: config.kv,
         };
@@ -89,7 +91,7 @@ impl Server {
 
         let routes = Arc::new(Routes::default());
         let admission = Arc::new(Admission::new(config.admission));
-        let border = Arc::new(Border::new(Arc::clone(&routes)));
+        let border = Arc::new(Border::new(Arc::clone(&routes), Arc::clone(&egress)));
         let guests = Arc::new(SandboxedGuests {
             sandbox: Arc::clone(&sandbox),
             admission: Arc::clone(&admission),
@@ -105,7 +107,7 @@ impl Server {
             .with_context(|| format!("cannot listen on {}: is another host there?", config.listen))?;
         let address = listener.local_addr()?;
         let public_url = config.public_url.unwrap_or_else(|| format!("http://{address}"));
-        let settings = host_runs::Settings { public_url: public_url.into(), ..config.runs };
+        let settings = host_runs::Settings { public_url: public_url.clone().into(), ..config.runs };
         let runs = Runs::new(
             Arc::clone(&store),
             Blobs::open(&folder("payloads"))?,
@@ -152,6 +154,7 @@ impl Server {
             repair: Arc::new(RunsRepair(Arc::clone(&runs))),
             step_tests: Arc::new(StepTested(Arc::clone(&runs))),
             secrets: Arc::new(ports::Secrets(Arc::clone(&vault))),
+            authorizations: Arc::new(Authorizing { egress: Arc::clone(&egress), public_url }),
             keys: Arc::new(KeyRotation {
                 vault: Arc::clone(&vault),
                 data: config.data,
@@ -159,6 +162,7 @@ impl Server {
                 turn: Mutex::default(),
             }),
         };
+        let callback = Callback { egress, routes: Arc::clone(&routes) };
         let verification = Verification { vault, clock: Arc::clone(&clock), logged: Logged::default() };
         let stages = Arc::new(Stages {
             routes,
@@ -173,6 +177,7 @@ impl Server {
         let health = Health { admission: Arc::clone(&admission), sandbox: Arc::clone(&sandbox), store: sled };
         let router = Router::new()
             .merge(host_control::router(control))
+            .merge(crate::authorize::router(callback))
             .merge(crate::health::router(health))
             .route("/", get(async || axum::response::Redirect::temporary("/api/v1/openapi.json")));
         let front = host_ingress::Front::new(stages, config.ingress, router).behind(config.trusted_proxies);

@@ -63,7 +63,7 @@ pub(crate) async fn fleet(count: usize) -> anyhow::Result<Fleet> {
     let vault = Arc::new(Vault::new(store.clone(), MasterKey::generate()?));
     let capabilities = Capabilities {
         store,
-        egress: Arc::new(Egress::new(EgressConfig::default(), vault)?),
+        egress: Arc::new(Egress::new(EgressConfig::default(), vault, Arc::new(SystemClock))?),
         clock: Arc::new(SystemClock),
         kv_quota: KvQuota::default(),
     };

@@ -2,6 +2,7 @@
 
 mod apply;
 mod call;
+mod connections;
 mod dead_letters;
 mod packages;
 mod repair;
@@ -20,7 +21,7 @@ use host_model::name::TenantId;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Api;
-use crate::args::{Command, Globals};
+use crate::args::{Command, Connections, Globals};
 use crate::error::{CommandError, Exit};
 use crate::profile::Target;
 use crate::terminal::Terminal;
@@ -45,6 +46,7 @@ pub(crate) async fn run(
             Some(endpoint) => call::call(session, &connection, &endpoint, data.as_deref(), report).await,
             None => call::check(session, &connection, report).await,
         },
+        Command::Connection(Connections::Authorize { name }) => connections::authorize(session, &name).await,
         Command::Run { workflow, data, wait, no_wait, idempotency_key } => {
             let wait = (!no_wait).then_some(wait);
             run_workflow::run(session, &workflow, data.as_deref(), wait, idempotency_key).await

@@ -99,7 +99,7 @@ pub(super) async fn call_endpoint(
     }
 }
 
-fn usable(tenant: &InTenant<power::Call>, name: &ConnectionName) -> Result<Arc<Connection>, Refusal> {
+pub(super) fn usable<P>(tenant: &InTenant<P>, name: &ConnectionName) -> Result<Arc<Connection>, Refusal> {
     if let Some(connection) = tenant.tenant.resolved.connections.get(name) {
         return Ok(Arc::clone(connection));
     }

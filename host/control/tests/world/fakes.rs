@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use host_control::ports::{
-    Calls, EventError, Events, Keys, PortError, Rotated, RunPage, RunQuery, RunStory, Runs, Secrets,
-    StepTest, StepTests, Topics,
+    Authorizations, Beginning, Calls, EventError, Events, Keys, PortError, Rotated, RunPage, RunQuery,
+    RunStory, Runs, Secrets, StepTest, StepTests, Topics,
 };
 use host_model::clock::Timestamp;
 use host_model::effects::BoxFuture;
@@ -217,6 +217,24 @@ impl StepTests for FakeStepTests {
                             "input": input, "answers": answers, "errors": errors, "of": of });
         self.0.asked.lock().unwrap().push(format!("test {asked}"));
         Box::pin(async { Ok(RUN.parse().unwrap()) })
+    }
+}
+
+/// Nobody has authorized anything, and everybody may begin.
+pub struct FakeAuthorizations;
+
+impl Authorizations for FakeAuthorizations {
+    fn needed<'a>(&'a self, _: &'a Connection) -> BoxFuture<'a, Result<Option<String>, PortError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn begin<'a>(
+        &'a self,
+        connection: &'a Connection,
+        by: &'a str,
+    ) -> BoxFuture<'a, Result<Beginning, PortError>> {
+        let url = format!("https://login.example/{}/{}/{by}", connection.tenant, connection.name);
+        Box::pin(async { Ok(Beginning { url, until: Timestamp::UNIX_EPOCH }) })
     }
 }
 

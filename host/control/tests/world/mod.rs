@@ -132,6 +132,7 @@ pub async fn control(store: &Arc<MemoryStore>, blobs: &Blobs) -> (Control, Arc<S
         step_tests: step_tests.clone(),
         topics: Arc::new(FakeTopics),
         secrets: Arc::new(FakeSecrets::default()),
+        authorizations: Arc::new(FakeAuthorizations),
         keys: Arc::new(FakeKeys),
     };
     (control, routes, calls)

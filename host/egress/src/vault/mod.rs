@@ -9,6 +9,7 @@
 //! - What is sealed says under which key; old keys open until nothing needs them.
 //! - A value is written only while the data key that it is sealed by is current.
 
+mod records;
 mod rotate;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::master::MasterKeys;
 use crate::seal::{KeyId, SealingKey};
 
+pub(crate) use self::records::record_key;
 pub use self::rotate::{KeyReport, RotateError};
 
 /// The most bytes of one secret: a long chain of certificates, with room.
@@ -106,6 +108,10 @@ struct Place<'a> {
 
 /// Secrets that tenants set.
 const SECRET: &str = "secret";
+/// What authorization servers granted to connections.
+pub(crate) const GRANT: &str = "oauth-grant";
+/// Authorizations that somebody has begun.
+pub(crate) const PENDING: &str = "oauth-pending";
 
 impl Place<'_> {
     fn key(&self) -> Key {

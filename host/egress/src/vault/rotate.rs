@@ -14,12 +14,15 @@ use host_model::name::TenantId;
 use host_store::{Commit, Entry, StoreError, key};
 use serde::Serialize;
 
-use super::{ATTEMPTS, DataKey, PAGE, SECRET, Vault, VaultError, context, data_key_key, older_data_keys};
+use super::{
+    ATTEMPTS, DataKey, GRANT, PAGE, PENDING, SECRET, Vault, VaultError, context, data_key_key,
+    older_data_keys,
+};
 use crate::master::MasterKeys;
 use crate::seal::{KeyId, SealingKey};
 
 /// Every kind of thing that is sealed by a tenant's data key.
-const SEALED: [&str; 1] = [SECRET];
+const SEALED: [&str; 3] = [SECRET, GRANT, PENDING];
 
 /// Why keys were not rotated.
 #[derive(Debug, thiserror::Error)]
@@ -277,7 +280,7 @@ impl Vault {
     }
 
     /// The next values of a kind; `None` after the last.
-    async fn page(
+    pub(super) async fn page(
         &self,
         tenant: &TenantId,
         kind: &'static str,

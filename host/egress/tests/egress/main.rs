@@ -11,11 +11,15 @@ mod gates;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod oauth;
+#[cfg(test)]
 mod pools;
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
 mod redirects;
+#[cfg(test)]
+mod signed;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

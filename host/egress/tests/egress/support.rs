@@ -13,12 +13,13 @@ use host_egress::{
     Body, Egress, EgressConfig, EgressError, MasterKey, Policy, Resolver, SendLimits, Sent, Vault, empty_body,
 };
 use host_model::bounds::Bounds;
+use host_model::clock::SimClock;
 use host_model::digest::Digest;
 use host_model::effects::BoxFuture;
 use host_model::grants::{Grants, GrantsSpec, HttpRule};
 use host_model::manifest::Manifest;
 use host_model::resource::{Connection, Credential, CredentialPlace, EgressSettings, Package};
-use host_store::MemoryStore;
+use host_store::{MemoryStore, Store};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
@@ -180,7 +181,12 @@ impl Resolver for Script {
 pub(crate) struct World {
     pub(crate) egress: Egress,
     pub(crate) vault: Arc<Vault>,
+    pub(crate) clock: Arc<SimClock>,
+    master: MasterKey,
 }
+
+/// When these tests take place.
+pub(crate) const NOW: &str = "2026-11-21T12:00:00Z";
 
 impl World {
     /// An egress as it comes: nothing inside is open.
@@ -194,8 +200,34 @@ impl World {
     }
 
     pub(crate) fn with(config: EgressConfig) -> Self {
-        let vault = Arc::new(Vault::new(Arc::new(MemoryStore::new()), MasterKey::generate().unwrap()));
-        Self { egress: Egress::new(config, Arc::clone(&vault)).unwrap(), vault }
+        Self::made(
+            config,
+            Arc::new(MemoryStore::new()),
+            MasterKey::generate().unwrap(),
+            Arc::new(SimClock::at(NOW.parse().unwrap())),
+        )
+    }
+
+    /// The same, on this store.
+    pub(crate) fn on(store: Arc<dyn Store>, upstreams: &[&Upstream]) -> Self {
+        let config = EgressConfig { policy: opened(upstreams), ..EgressConfig::default() };
+        Self::made(
+            config,
+            store,
+            MasterKey::generate().unwrap(),
+            Arc::new(SimClock::at(NOW.parse().unwrap())),
+        )
+    }
+
+    /// Another host with the same keys, on this store.
+    pub(crate) fn host_on(&self, store: Arc<dyn Store>, upstreams: &[&Upstream]) -> Self {
+        let config = EgressConfig { policy: opened(upstreams), ..EgressConfig::default() };
+        Self::made(config, store, self.master.clone(), Arc::clone(&self.clock))
+    }
+
+    fn made(config: EgressConfig, store: Arc<dyn Store>, master: MasterKey, clock: Arc<SimClock>) -> Self {
+        let vault = Arc::new(Vault::new(store, master.clone()));
+        Self { egress: Egress::new(config, Arc::clone(&vault), clock.clone()).unwrap(), vault, clock, master }
     }
 
     pub(crate) async fn secret(self, tenant: &str, name: &str, value: &str) -> Self {
@@ -267,6 +299,7 @@ pub(crate) fn granted(origins: &[&str]) -> Connection {
 /// Adds a credential, the secret `key`, that goes to these origins.
 pub(crate) fn bringing(mut connection: Connection, place: CredentialPlace, hosts: &[&str]) -> Connection {
     connection.credentials.push(Credential {
+        name: "key".parse().unwrap(),
         secret: "key".parse().unwrap(),
         place,
         hosts: hosts.iter().map(|host| host.parse().unwrap()).collect(),

@@ -82,11 +82,13 @@ impl Lab {
         let store = Arc::new(MemoryStore::default());
         let vault = Arc::new(Vault::new(store.clone(), MasterKey::generate().unwrap()));
         let policy = Policy { open: vec!["127.0.0.0/8".parse().unwrap()], ..Policy::default() };
-        let egress = Egress::new(EgressConfig { policy, ..EgressConfig::default() }, vault).unwrap();
+        let clock = Arc::new(SimClock::at("2026-11-21T12:00:00Z".parse().unwrap()));
+        let config = EgressConfig { policy, ..EgressConfig::default() };
+        let egress = Egress::new(config, vault, clock.clone()).unwrap();
         let capabilities = Arc::new(Capabilities {
             store,
             egress: Arc::new(egress),
-            clock: Arc::new(SimClock::at("2026-11-21T12:00:00Z".parse().unwrap())),
+            clock,
             kv_quota: KvQuota::default(),
         });
         let settings = Settings { engine, artefacts: artefacts.to_owned(), compiler };
