@@ -333,6 +333,15 @@ fn when(word: &str) -> Result<When, String> {
     ago().or_else(at).ok_or_else(|| "write 2026-01-31T08:00:00Z, or how long ago: 90m, 12h, 7d".to_owned())
 }
 
+/// So many seconds.
+fn span(word: &str) -> Result<u64, String> {
+    let span = || match when(word).ok()? {
+        When::Ago(span) => u64::try_from(span.num_seconds()).ok(),
+        When::At(_) => None,
+    };
+    span().ok_or_else(|| "write how long: 0s, 90m, 12h, 7d".to_owned())
+}
+
 /// A test of a workflow.
 #[derive(Args, Debug)]
 pub struct Test {
@@ -499,9 +508,20 @@ pub enum Token {
         /// With `--role service`: a connection that it may call; may be repeated
         #[arg(long, value_name = "CONNECTION")]
         connection: Vec<ConnectionName>,
+        /// After how long it ends by itself: 90m, 12h, 7d [default: never]
+        #[arg(long, value_name = "TIME", value_parser = span)]
+        expires_in: Option<u64>,
         /// What it is for
         #[arg(long, default_value = "")]
         note: String,
+    },
+    /// Give a token a new text and print it, once
+    Rotate {
+        /// Which one
+        id: TokenId,
+        /// How long the old text is good beside the new one: 24h, at most 30d; 0s ends it at once
+        #[arg(long, value_name = "TIME", value_parser = span)]
+        overlap: u64,
     },
     /// List the tokens, without their text
     List,

@@ -70,6 +70,7 @@ impl Operations {
             .and(operations!(openapi::openapi))
             .and(operations!(tokens::list_tokens, tokens::create_token))
             .and(operations!(tokens::delete_token))
+            .and(operations!(tokens::rotate_token))
             .and(operations!(packages::list_packages, packages::publish_package))
             .and(operations!(packages::get_package))
             .and(operations!(tenants::list_tenants))

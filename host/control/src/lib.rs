@@ -29,7 +29,7 @@ pub use access::{Limits, MayNot, Role, Scope};
 pub use api::{permissions_page, router};
 pub use catalog::{Action, Catalog, Ceilings, Done, LoadError, Outlet, Reader, open_hooks};
 pub use documents::read_documents;
-pub use tokens::{Token, TokenError, TokenText, Tokens};
+pub use tokens::{NewToken, NoEntry, Token, TokenError, TokenText, Tokens};
 
 use crate::ports::{Authorizations, Calls, Events, Keys, Repair, Runs, Secrets, StepTests, Topics};
 

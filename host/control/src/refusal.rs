@@ -13,13 +13,15 @@ use registry::{PackageError, PublishError, ReadError};
 
 use crate::catalog::EditError;
 use crate::ports::{PortError, RepairError};
-use crate::tokens::TokenError;
+use crate::tokens::{NoEntry, TokenError};
 
 /// A refused call.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     /// No token, or none that is known.
     Unauthorized,
+    /// Too many tokens that are none came from there.
+    TooManyFailures(Duration),
     /// The token is known and not enough; the text says what is.
     Forbidden(String),
     /// There is no such thing, or it is not this token's to see: one answer for both.
@@ -56,6 +58,11 @@ impl Refusal {
                 "unauthorized",
                 "send a token that this host knows: `Authorization: Bearer wharf_...`",
             ),
+            Self::TooManyFailures(_) => Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-failures",
+                "too many tokens that this host does not know came from your address: try again later",
+            ),
             Self::Forbidden(detail) => Problem::new(StatusCode::FORBIDDEN, "forbidden", detail),
             Self::Absent => Problem::new(
                 StatusCode::NOT_FOUND,
@@ -81,7 +88,9 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let extra = match &self {
             Self::Unauthorized => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-            Self::Busy(wait) => Some((header::RETRY_AFTER, seconds(*wait).into())),
+            Self::Busy(wait) | Self::TooManyFailures(wait) => {
+                Some((header::RETRY_AFTER, seconds(*wait).into()))
+            }
             Self::Internal(cause) => {
                 tracing::error!(cause = causes(cause.as_ref()), "a call of the API failed");
                 None
@@ -114,7 +123,20 @@ fn causes(error: &dyn Error) -> String {
 
 impl From<TokenError> for Refusal {
     fn from(error: TokenError) -> Self {
-        Self::Internal(error.into())
+        match error {
+            TokenError::TooMany(_) => Self::Wrong(StatusCode::CONFLICT, "too-many-tokens", error.to_string()),
+            other => Self::Internal(other.into()),
+        }
+    }
+}
+
+impl From<NoEntry> for Refusal {
+    fn from(error: NoEntry) -> Self {
+        match error {
+            NoEntry::Unknown => Self::Unauthorized,
+            NoEntry::TooMany(wait) => Self::TooManyFailures(wait),
+            NoEntry::Failed(error) => error.into(),
+        }
     }
 }
 

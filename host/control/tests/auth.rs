@@ -114,3 +114,45 @@ async fn pages_of_one_tenants_tokens_pass_over_the_others() {
     }
     assert_eq!(seen, vec![json!("globex"); 4]);
 }
+
+#[tokio::test]
+async fn a_token_is_made_for_a_time_and_rotated_with_an_overlap() {
+    let world = World::new().await;
+    let wish = |lasts: u64| json!({ "tenant": "acme", "role": "viewer", "expires-in-s": lasts }).to_string();
+    world.post("/tokens", wish(0)).await.refused(422, "invalid");
+    let made = world.post("/tokens", wish(3_600)).await.ok();
+    assert_eq!(made["expires-at"], "1970-01-01T01:00:00Z");
+    let (id, first) = (made["id"].as_str().unwrap(), made["token"].as_str().unwrap());
+
+    let rotate = format!("/tokens/{id}/rotate");
+    world.post(&rotate, "{}").await.refused(422, "invalid");
+    world.post(&rotate, json!({ "overlap-s": 31 * 86_400 }).to_string()).await.refused(422, "invalid");
+    let rotated = world.post(&rotate, json!({ "overlap-s": 60 }).to_string()).await.ok();
+    let second = rotated["token"].as_str().unwrap();
+    assert_eq!((&rotated["id"], &rotated["expires-at"]), (&made["id"], &made["expires-at"]));
+    for text in [first, second] {
+        let me = world.send("GET", "/whoami", Some(text), Body::empty()).await.ok();
+        assert_eq!(me["id"], made["id"]);
+    }
+    world.post(&rotate, json!({ "overlap-s": 0 }).to_string()).await.ok();
+    for text in [first, second] {
+        world.send("GET", "/whoami", Some(text), Body::empty()).await.refused(401, "unauthorized");
+    }
+    let listed = world.get("/tokens").await.ok();
+    let ours = listed.as_array().unwrap().iter().find(|token| token["id"] == made["id"]).unwrap();
+    assert_eq!(ours["last-used-at"], "1970-01-01T00:00:00Z");
+}
+
+#[tokio::test]
+async fn who_fails_too_often_is_told_when_to_come_again_and_nobody_else_is_locked_out() {
+    let world = World::new().await;
+    let (stranger, friend) = ([203, 0, 113, 9].into(), [203, 0, 113, 10].into());
+    let ask = |from, token| world.send_from(from, "GET", "/whoami", Some(token), Body::empty());
+    for _ in 0..20 {
+        ask(stranger, "wharf_garbage").await.refused(401, "unauthorized");
+    }
+    let answer = ask(stranger, &world.acme).await;
+    answer.refused(429, "too-many-failures");
+    assert_eq!(answer.headers["retry-after"], "6");
+    ask(friend, &world.acme).await.ok();
+}

@@ -150,6 +150,7 @@ async fn ready_as(word: &str) -> (World, Vec<Operation>, String) {
     };
     world.control.runs = Arc::new(FakeRuns(own));
     world.api = router(world.control.clone());
+    world.send("GET", "/whoami", Some(&text), Body::empty()).await.ok(); // writes its first use
     let operations = operations(&world, token).await;
     (world, operations, text)
 }
@@ -204,7 +205,9 @@ async fn another_tenants_same_role_gets_nothing_from_any_operation() {
     let (world, token) = ready().await;
     let mut others = Vec::new();
     for word in IN_TENANTS {
-        others.push((word, world.token_as("globex", role(word, "intake", "crm")).await.1));
+        let (_, text) = world.token_as("globex", role(word, "intake", "crm")).await;
+        world.send("GET", "/whoami", Some(&text), Body::empty()).await.ok(); // writes its first use
+        others.push((word, text));
     }
     let before = world.stored().await;
     let absent = world.get("/tenants/acme/connections/not-there").await;

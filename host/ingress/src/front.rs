@@ -12,6 +12,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::FutureExt;
+use host_model::http_types::Peer;
 use host_model::resource::verify::IpRange;
 use http::{Method, Request};
 use tower_service::Service;
@@ -61,11 +62,20 @@ impl<S: Stages> Front<S> {
     {
         match Address::of(request.uri().path()) {
             Some(_) => self.stage(request.map(Body::new), socket, alarm).await,
-            None => match self.rest.clone().call(request).await {
+            None => match self.rest.clone().call(self.with_peer(request, socket)).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             },
         }
+    }
+
+    /// Says beside the request who sent it.
+    fn with_peer<B>(&self, mut request: Request<B>, socket: Option<IpAddr>) -> Request<B> {
+        let peer = socket.and_then(|socket| sender(socket, request.headers(), &self.proxies));
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(Peer(peer));
+        }
+        request
     }
 
     async fn stage(&self, request: Request<Body>, socket: Option<IpAddr>, alarm: &Alarm) -> Response {

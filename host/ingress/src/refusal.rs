@@ -31,6 +31,12 @@ pub enum Refusal {
     /// There is no token, or not a valid one.
     #[error("the token is missing or not valid")]
     Unauthorized,
+    /// Too many tokens that are none came from there.
+    #[error("too many tokens that are none came from there")]
+    TooManyFailures {
+        /// When to come again.
+        retry_after: Duration,
+    },
     /// The token is known and not enough.
     #[error("the token is not enough: {0}")]
     Forbidden(String),
@@ -178,6 +184,12 @@ impl Refusal {
                     .with(header::ALLOW, HeaderValue::from_static(allow))
             }
             Self::BadRequest(why) => Told::new(S::BAD_REQUEST, "bad-request", why.as_str()),
+            Self::TooManyFailures { retry_after } => Told::new(
+                S::TOO_MANY_REQUESTS,
+                "too-many-failures",
+                "too many tokens that this host does not know came from your address: try again later",
+            )
+            .after(*retry_after),
             Self::Forbidden(why) => Told::new(S::FORBIDDEN, "forbidden", why.as_str()),
             Self::Unauthorized => {
                 Told::new(S::UNAUTHORIZED, "unauthorized", "send a valid token: `Authorization: Bearer …`")

@@ -1,9 +1,16 @@
 //! A webhook's request and its answer, free of any server.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::name::EndpointName;
+
+/// Who sent a request, as far as the host and the proxies that it trusts can
+/// tell; beside the request in its extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
 
 /// A request for an inbound endpoint, its body read whole.
 #[derive(Clone, Debug)]

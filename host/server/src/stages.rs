@@ -1,11 +1,12 @@
 //! The life of a request, top to bottom. Each line of [`Stages::hook`] and
 //! [`Stages::start_run`] is a stage, and each stage a crate.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use host_admission::{Admission, Refused};
-use host_control::{MayNot, Tokens};
+use host_control::{MayNot, NoEntry, Tokens};
 use host_ingress::{Address, Bearer, Inbound, Prefer, Refusal, Reply};
 use host_model::digest::Digest;
 use host_model::http_types::{Answer, InboundRequest};
@@ -52,7 +53,7 @@ impl host_ingress::Stages for Stages {
                 self.hook(routed, inbound).await
             }
             Address::Run { tenant, workflow } => {
-                let token = self.token(inbound.token.as_ref(), tenant, workflow).await?;
+                let token = self.token(inbound.token.as_ref(), inbound.peer, tenant, workflow).await?;
                 let routed = self.routes.resolve_run(tenant, workflow).map_err(|_| Refusal::NoRoute)?;
                 self.start_run(routed, token, inbound).await
             }
@@ -252,10 +253,19 @@ impl Stages {
     }
 
     /// The token of somebody who may start the workflow.
-    async fn token(&self, bearer: Option<&Bearer>, tenant: &str, workflow: &str) -> Result<TokenId, Refusal> {
+    async fn token(
+        &self,
+        bearer: Option<&Bearer>,
+        peer: Option<IpAddr>,
+        tenant: &str,
+        workflow: &str,
+    ) -> Result<TokenId, Refusal> {
         let bearer = bearer.ok_or(Refusal::Unauthorized)?;
-        let token = self.tokens.find(bearer.reveal_to_check()).await.map_err(Refusal::internal)?;
-        let token = token.ok_or(Refusal::Unauthorized)?;
+        let token = self.tokens.enter(bearer.reveal_to_check(), peer).await.map_err(|no| match no {
+            NoEntry::Unknown => Refusal::Unauthorized,
+            NoEntry::TooMany(retry_after) => Refusal::TooManyFailures { retry_after },
+            NoEntry::Failed(error) => Refusal::internal(error),
+        })?;
         let (Ok(tenant), Ok(workflow)) = (tenant.parse(), workflow.parse()) else {
             return Err(Refusal::NoRoute);
         };

@@ -234,20 +234,36 @@ async fn a_tokens_text_is_all_that_reaches_the_output() {
     assert_eq!(told.out, "wharf_x_y\n");
     assert_eq!(
         fake.asked()[0].json(),
-        json!({ "tenant": "acme", "role": "viewer", "limits": null, "note": "ci" })
+        json!({ "tenant": "acme", "role": "viewer", "limits": null, "expires-in-s": null, "note": "ci" })
     );
 
     fake.wharf(&["--tenant", "acme", "token", "create", "--role", "operator"]).await;
     assert_eq!(
         fake.asked()[1].json(),
-        json!({ "tenant": null, "role": "operator", "limits": null, "note": "" })
+        json!({ "tenant": null, "role": "operator", "limits": null, "expires-in-s": null, "note": "" })
     );
 
     let service = ["--tenant", "acme", "token", "create", "--role", "service", "--workflow", "intake"];
-    fake.wharf(&[&service[..], &["--workflow", "report", "--connection", "crm"]].concat()).await;
+    fake.wharf(
+        &[&service[..], &["--workflow", "report", "--connection", "crm", "--expires-in", "7d"]].concat(),
+    )
+    .await;
     let limits = json!({ "workflows": ["intake", "report"], "connections": ["crm"] });
-    let asked = json!({ "tenant": "acme", "role": "service", "limits": limits, "note": "" });
+    let asked = json!({ "tenant": "acme", "role": "service", "limits": limits,
+                         "expires-in-s": 604_800, "note": "" });
     assert_eq!(fake.asked()[2].json(), asked);
+}
+
+#[tokio::test]
+async fn a_token_is_rotated_and_its_new_text_is_all_that_is_printed() {
+    let path = format!("/api/v1/tokens/{TOKEN}/rotate");
+    let route: &'static str = format!("POST {path}").leak();
+    let fake = Fake::answering(vec![(route, 200, json!({ "id": TOKEN, "token": "wharf_x_z" }))]).await;
+    let told = fake.wharf(&["token", "rotate", TOKEN, "--overlap", "24h"]).await;
+    assert_eq!((told.exit, told.out.as_str()), (Exit::Done, "wharf_x_z\n"));
+    assert_eq!(fake.asked()[0].json(), json!({ "overlap-s": 86_400 }));
+    assert!(refused(&["token", "rotate", TOKEN]).contains("--overlap"));
+    assert!(refused(&["token", "rotate", TOKEN, "--overlap", "soon"]).contains("how long"));
 }
 
 #[tokio::test]
@@ -266,7 +282,8 @@ async fn tokens_are_listed_without_their_text() {
         "GET /api/v1/tokens",
         200,
         json!([
-            { "id": TOKEN, "scope": "tenant", "tenant": "acme", "role": "admin", "note": "ci", "created-at": "2026-11-21T03:00:00Z" },
+            { "id": TOKEN, "scope": "tenant", "tenant": "acme", "role": "admin", "note": "ci", "created-at": "2026-11-21T03:00:00Z",
+              "last-used-at": "2026-11-21T04:00:00Z" },
             { "id": TOKEN, "scope": "operator", "role": "operator", "note": "", "created-at": "2026-11-21T03:00:00Z" },
         ]),
     )])
@@ -275,9 +292,9 @@ async fn tokens_are_listed_without_their_text() {
     assert_eq!(
         told.out,
         format!(
-            "TOKEN                           TENANT  ROLE      MADE                  NOTE\n\
-             {TOKEN}  acme    admin     2026-11-21 03:00 UTC  ci\n\
-             {TOKEN}  -       operator  2026-11-21 03:00 UTC\n"
+            "TOKEN                           TENANT  ROLE      MADE                  LAST USED             ENDS  NOTE\n\
+             {TOKEN}  acme    admin     2026-11-21 03:00 UTC  2026-11-21 04:00 UTC  -     ci\n\
+             {TOKEN}  -       operator  2026-11-21 03:00 UTC  -                     -\n"
         )
     );
 }

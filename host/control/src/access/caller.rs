@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
+use host_model::http_types::Peer;
 use host_model::id::TokenId;
 use host_model::name::{TenantId, WorkflowName};
 use host_model::run::{Run, StartedBy};
@@ -51,8 +52,8 @@ impl FromRequestParts<Control> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, control: &Control) -> Result<Self, Refusal> {
         let bearer = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
-        let token = control.tokens.find(bearer.ok_or(Refusal::Unauthorized)?).await?;
-        let token = token.ok_or(Refusal::Unauthorized)?;
+        let from = parts.extensions.get().map(|Peer(address)| *address);
+        let token = control.tokens.enter(bearer.ok_or(Refusal::Unauthorized)?, from).await?;
         // A tenant's tokens end with the tenant.
         match token.scope.tenant() {
             Some(tenant) if control.catalog.tenant(tenant).is_none() => Err(Refusal::Unauthorized),

@@ -1,5 +1,7 @@
 //! Tokens: the operator keeps all of them, a tenant's admin those of its tenant.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -15,13 +17,17 @@ use crate::Control;
 use crate::access::{Caller, Limits, May, RoleName, Scope, power, scope_of};
 use crate::input::{Named, Page, Params, json};
 use crate::refusal::Refusal;
-use crate::tokens::Token;
+use crate::tokens::{self, Token};
 
 /// The most bytes of a note.
 const MAX_NOTE: usize = 200;
 /// The most workflows and connections that a service token is limited to: its
 /// record has to fit a value of the store many times over.
 const MAX_LIMITS: usize = 100;
+
+/// The longest that a token may be made to last, or that its old text overlaps.
+const MAX_LASTS: u64 = 10 * 365 * 86_400;
+const MAX_OVERLAP: u64 = 30 * 86_400;
 
 /// What to make.
 #[derive(Deserialize, ToSchema)]
@@ -41,6 +47,18 @@ pub(super) struct NewToken {
     /// For people: who will have it.
     #[serde(default)]
     note: String,
+    /// After so many seconds it ends by itself; never if left out.
+    #[serde(default)]
+    expires_in_s: Option<u64>,
+}
+
+/// How to rotate.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Rotation {
+    /// For so many seconds the old text is good beside the new one; 30 days at
+    /// most. With 0 it is refused at once.
+    overlap_s: u64,
 }
 
 /// A token with its text, which is shown this once.
@@ -75,7 +93,10 @@ pub(super) async fn create_token(
     State(control): State<Control>,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let NewToken { tenant, role, limits, note } = json(body).await?;
+    let NewToken { tenant, role, limits, note, expires_in_s } = json(body).await?;
+    if expires_in_s.is_some_and(|lasts| !(1..=MAX_LASTS).contains(&lasts)) {
+        return Err(Refusal::invalid(format!("`expires-in-s` is from 1 to {MAX_LASTS} seconds")));
+    }
     if note.len() > MAX_NOTE || note.chars().any(char::is_control) {
         return Err(Refusal::invalid(format!("`note` is one line of at most {MAX_NOTE} bytes")));
     }
@@ -88,10 +109,33 @@ pub(super) async fn create_token(
     if let Some(tenant) = scope.tenant().filter(|tenant| control.catalog.tenant(tenant).is_none()) {
         return Err(Refusal::invalid(format!("tenant `{tenant}` does not exist")));
     }
-    let (about, text) = control.tokens.create(scope, note).await?;
+    let lasts = expires_in_s.map(Duration::from_secs);
+    let (about, text) = control.tokens.create(tokens::NewToken { scope, note, lasts }).await?;
     tracing::info!(token.id = %caller.id(), made = %about.id, scope = ?about.scope, "made token {}", about.id);
     let made = MadeToken { about, token: text.reveal_once().to_owned() };
     Ok((StatusCode::CREATED, Json(made)).into_response())
+}
+
+/// Gives a token a new text, which is shown this once. The old one is good
+/// until the overlap ends; what else the token is stays.
+#[utoipa::path(post, path = "/tokens/{name}/rotate", tag = "tokens",
+    params(("name" = String, Path, description = "The token's id")), request_body = Rotation,
+    responses((status = 200, body = MadeToken)))]
+pub(super) async fn rotate_token(
+    May { caller, .. }: May<power::KeepTokens>,
+    State(control): State<Control>,
+    Named(id): Named<TokenId>,
+    body: Body,
+) -> Result<Json<MadeToken>, Refusal> {
+    kept_by(&control, &caller, id).await?;
+    let Rotation { overlap_s } = json(body).await?;
+    if overlap_s > MAX_OVERLAP {
+        return Err(Refusal::invalid(format!("`overlap-s` is at most {MAX_OVERLAP}, which are 30 days")));
+    }
+    let rotated = control.tokens.rotate(id, Duration::from_secs(overlap_s)).await?;
+    let (about, text) = rotated.ok_or(Refusal::Absent)?;
+    tracing::info!(token.id = %caller.id(), rotated = %id, overlap_s, "rotated token {id}");
+    Ok(Json(MadeToken { about, token: text.reveal_once().to_owned() }))
 }
 
 /// Deletes a token. It is refused from then on.

@@ -6,13 +6,16 @@ mod fakes;
 mod made;
 mod repairs;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use host_control::{Catalog, Ceilings, Control, Outlet, Reader, Role, Scope, Tokens, router};
+use host_control::{Catalog, Ceilings, Control, NewToken, Outlet, Reader, Role, Scope, Tokens, router};
 use host_model::clock::{SimClock, Timestamp};
+use host_model::http_types::Peer;
 use host_model::id::TokenId;
 use host_routing::{Routes, Snapshot};
 use host_schedules::Schedule;
@@ -181,16 +184,31 @@ impl World {
     /// A token of the tenant in this role, and its id.
     pub async fn token_as(&self, tenant: &str, role: Role) -> (TokenId, String) {
         let scope = Scope::of(tenant.parse().unwrap(), role);
-        let (token, text) = self.control.tokens.create(scope, String::new()).await.unwrap();
+        let (token, text) = self.control.tokens.create(NewToken::lasting(scope, "")).await.unwrap();
         (token.id, text.reveal_once().to_owned())
     }
 
+    /// From an address of its own each time: most tests are not about who fails too often.
     pub async fn send(&self, method: &str, path: &str, token: Option<&str>, body: Body) -> Answer {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let from = Ipv4Addr::from_bits(NEXT.fetch_add(1, Relaxed));
+        self.send_from(from.into(), method, path, token, body).await
+    }
+
+    pub async fn send_from(
+        &self,
+        from: IpAddr,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Body,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(format!("/api/v1{path}"));
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let response: Response = self.api.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let request = request.extension(Peer(from)).body(body).unwrap();
+        let response: Response = self.api.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
         Answer { status: parts.status, headers: parts.headers, text }

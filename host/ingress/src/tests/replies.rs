@@ -219,6 +219,7 @@ async fn every_refusal_has_one_status_and_one_code() {
     check(|| R::MethodNotAllowed { allow: "POST" }, 405, "method-not-allowed", "POST").await;
     check(|| R::BadRequest("it has no head".into()), 400, "bad-request", "it has no head").await;
     check(|| R::Unauthorized, 401, "unauthorized", "Bearer").await;
+    check(|| R::TooManyFailures { retry_after: Duration::from_secs(6) }, 429, "too-many-failures", "6").await;
     check(|| R::Forbidden("a viewer".into()), 403, "forbidden", "").await;
     check(|| R::UriTooLong { limit: 7 }, 414, "uri-too-long", "7 bytes").await;
     check(|| R::HeadersTooLarge { lines: 3, bytes: 7 }, 431, "headers-too-large", "3 lines or 7 bytes").await;
