@@ -19,6 +19,7 @@ use crate::error::EgressError;
 use crate::exchange::Exchange;
 use crate::inject::Injector;
 use crate::journey::Journey;
+use crate::meters::Meters;
 use crate::oauth::Oauth;
 use crate::policy::Policy;
 use crate::pool::Pools;
@@ -94,6 +95,7 @@ pub(crate) struct Way {
     pub(crate) injector: Injector,
     pub(crate) pools: Arc<Pools>,
     pub(crate) dice: fn() -> u64,
+    pub(crate) meters: Meters,
 }
 
 impl Egress {
@@ -120,7 +122,7 @@ impl Egress {
         let oauth =
             Oauth::new(Arc::clone(&vault), Arc::clone(&clock), Arc::clone(&policy), Arc::clone(&pools));
         let injector = Injector { vault, clock, oauth: Arc::new(oauth) };
-        Ok(Self(Arc::new(Way { policy, injector, pools, dice: config.dice })))
+        Ok(Self(Arc::new(Way { policy, injector, pools, dice: config.dice, meters: Meters::default() })))
     }
 
     /// Sends a guest's request for its connection, as its settings say.
@@ -144,7 +146,14 @@ impl Egress {
             let (tenant, connection) = (&journey.connection.tenant, &journey.connection.name);
             tracing::info!(tenant.id = %tenant, connection.name = %connection, egress.origin = origin, %error, "no answer from `{origin}` for connection `{connection}`: {error}");
         }
+        self.0.meters.count(&journey.connection, &exchange.info(), answer.is_err());
         Sent { answer, exchange }
+    }
+
+    /// What all exchanges came to, in Prometheus' text format; if `by_connection`,
+    /// also by tenant and connection.
+    pub fn metrics(&self, by_connection: bool) -> String {
+        self.0.meters.text(by_connection)
     }
 
     /// [`Self::send`], and the whole body.

@@ -25,6 +25,7 @@ mod journey;
 mod kept;
 mod key_file;
 mod master;
+mod meters;
 mod oauth;
 mod policy;
 mod pool;

@@ -112,6 +112,8 @@ struct EgressFile {
     /// Hosts and ranges that nobody may reach, whatever is open or granted:
     /// `example.com`, `*.example.com`, `203.0.113.0/24`.
     closed: Vec<Closing>,
+    /// Whether `/metrics`, which anybody may read, names tenants and connections.
+    metrics_by_connection: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -170,6 +172,8 @@ pub struct Config {
     pub engine: EngineSettings,
     /// What the operator opens.
     pub policy: Policy,
+    /// Whether metrics name tenants and connections.
+    pub metrics_by_connection: bool,
     /// What any call may use.
     pub bounds: Bounds,
     /// Where the master keys come from.
@@ -245,6 +249,7 @@ impl ConfigFile {
                 ..EngineSettings::default()
             },
             policy: Policy { open: self.egress.open, closed: self.egress.closed },
+            metrics_by_connection: self.egress.metrics_by_connection,
             bounds: ceiling(&self.bounds),
             compiler,
         })

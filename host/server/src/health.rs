@@ -1,5 +1,6 @@
 //! `/healthz`, `/readyz` and `/metrics`: is it alive, does it take work, how
-//! much goes on. No tenant's name is in any of them.
+//! much goes on. No tenant's name is in any of them, unless the operator says
+//! so (`[egress] metrics-by-connection`), since anybody may read them.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use host_admission::Admission;
+use host_egress::Egress;
 use host_sandbox::Sandbox;
 use host_store::SledStore;
 use http::{StatusCode, header};
@@ -17,6 +19,9 @@ pub(crate) struct Health {
     pub(crate) admission: Arc<Admission>,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) store: Arc<SledStore>,
+    pub(crate) egress: Arc<Egress>,
+    /// Whether tenants and connections are named in metrics.
+    pub(crate) metrics_by_connection: bool,
 }
 
 pub(crate) fn router(health: Health) -> Router {
@@ -49,6 +54,7 @@ async fn metrics(State(health): State<Arc<Health>>) -> ([(header::HeaderName, &'
     line("wharf_components_loaded", "gauge", health.sandbox.loaded() as u64);
     line("wharf_store_commits_total", "counter", stats.commits);
     line("wharf_store_fsyncs_total", "counter", stats.fsyncs);
+    text.push_str(&health.egress.metrics(health.metrics_by_connection));
     let _ = writeln!(text, "# TYPE wharf_build_info gauge");
     let _ = writeln!(
         text,

@@ -162,7 +162,7 @@ impl Server {
                 turn: Mutex::default(),
             }),
         };
-        let callback = Callback { egress, routes: Arc::clone(&routes) };
+        let callback = Callback { egress: Arc::clone(&egress), routes: Arc::clone(&routes) };
         let verification = Verification { vault, clock: Arc::clone(&clock), logged: Logged::default() };
         let stages = Arc::new(Stages {
             routes,
@@ -174,7 +174,13 @@ impl Server {
             tokens,
             border,
         });
-        let health = Health { admission: Arc::clone(&admission), sandbox: Arc::clone(&sandbox), store: sled };
+        let health = Health {
+            admission: Arc::clone(&admission),
+            sandbox: Arc::clone(&sandbox),
+            store: sled,
+            egress,
+            metrics_by_connection: config.metrics_by_connection,
+        };
         let router = Router::new()
             .merge(host_control::router(control))
             .merge(crate::authorize::router(callback))
