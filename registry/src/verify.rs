@@ -103,16 +103,22 @@ fn not_offered(import: &str, contract: &Contract) -> PackageError {
 
 const KV: &str = "kv = true";
 const HTTP: &str = "http = [\"https://…\"]";
+const SMTP: &str = "smtp = [\"smtp://…\"]";
 
 /// What a manifest must ask for before its code may import this.
 fn grant_for(import: &str) -> Option<&'static str> {
     match import.split('@').next() {
         Some("wharf:kv/store") => Some(KV),
+        Some("wharf:smtp/submission") => Some(SMTP),
         Some("wharf:http/outgoing" | "wasi:http/outgoing-handler") => Some(HTTP),
         _ => None,
     }
 }
 
 fn asked(grants: &Wanted, grant: &str) -> bool {
-    if grant == KV { grants.kv } else { !grants.http.is_empty() }
+    match grant {
+        KV => grants.kv,
+        SMTP => !grants.smtp.is_empty(),
+        _ => !grants.http.is_empty(),
+    }
 }

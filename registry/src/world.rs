@@ -29,6 +29,7 @@ const WIT: &[(&str, &str)] = wit!(
     "deps/wharf-log/log.wit",
     "deps/wharf-panic/panic.wit",
     "deps/wharf-random/random.wit",
+    "deps/wharf-smtp/smtp.wit",
     "deps/wharf-types/types.wit",
     "deps/wharf-workflow/workflow.wit",
 );

@@ -10,6 +10,7 @@ pub mod connector {
         imports: {
             "wharf:kv/store@0.1.0": async | trappable,
             "wharf:http/outgoing@0.1.0": async | trappable,
+            "wharf:smtp/submission@0.1.0": async | trappable,
             default: trappable,
         },
         exports: { default: async },

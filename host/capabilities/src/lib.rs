@@ -20,6 +20,7 @@ mod log;
 pub mod meter;
 mod panic;
 mod random;
+mod smtp;
 mod wasi_http;
 mod workflow;
 

@@ -71,6 +71,8 @@ fn grants() -> Vec<(Value, bool)> {
         (narrow(json!(["get"]), json!([])), false),
         (narrow(json!([]), json!(["v1"])), false),
         (narrow(json!(vec!["GET"; 33]), json!([])), false),
+        (json!({ "smtp": ["smtp://mail.example", "smtps://*.mail.example:465"] }), true),
+        (json!({ "smtp": ["https://mail.example"] }), false),
         (json!({ "https": [] }), false),
     ]
 }

@@ -19,6 +19,7 @@ use crate::error::EgressError;
 use crate::exchange::Exchange;
 use crate::inject::Injector;
 use crate::journey::Journey;
+use crate::mail::{self, Mail, MailError};
 use crate::meters::Meters;
 use crate::oauth::Oauth;
 use crate::policy::Policy;
@@ -94,6 +95,8 @@ pub(crate) struct Way {
     pub(crate) policy: Arc<Policy>,
     pub(crate) injector: Injector,
     pub(crate) pools: Arc<Pools>,
+    pub(crate) dialer: Dialer,
+    pub(crate) tls: Arc<ClientConfig>,
     pub(crate) dice: fn() -> u64,
     pub(crate) meters: Meters,
 }
@@ -118,11 +121,12 @@ impl Egress {
             .with_no_client_auth();
         let policy = Arc::new(config.policy);
         let dialer = Dialer { policy: Arc::clone(&policy), resolver: config.resolver };
-        let pools = Arc::new(Pools::new(dialer, tls));
+        let pools = Arc::new(Pools::new(dialer.clone(), tls.clone()));
         let oauth =
             Oauth::new(Arc::clone(&vault), Arc::clone(&clock), Arc::clone(&policy), Arc::clone(&pools));
         let injector = Injector { vault, clock, oauth: Arc::new(oauth) };
-        Ok(Self(Arc::new(Way { policy, injector, pools, dice: config.dice, meters: Meters::default() })))
+        let (tls, dice, meters) = (Arc::new(tls), config.dice, Meters::default());
+        Ok(Self(Arc::new(Way { policy, injector, pools, dialer, tls, dice, meters })))
     }
 
     /// Sends a guest's request for its connection, as its settings say.
@@ -172,6 +176,17 @@ impl Egress {
             Err(error) => Err(error),
         };
         Sent { answer, exchange }
+    }
+
+    /// Hands a guest's mail to a server, for its connection.
+    pub async fn send_mail(
+        &self,
+        connection: &Arc<Connection>,
+        server: &str,
+        mail: Mail,
+        limits: SendLimits,
+    ) -> (Result<String, MailError>, Exchange) {
+        mail::send(&self.0, connection, server, mail, limits).await
     }
 
     /// Lets go of unused sockets and waits for exchanges under way. For the

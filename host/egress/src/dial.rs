@@ -70,7 +70,7 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    async fn dial(self, uri: Uri) -> Result<TokioIo<TcpStream>, DialError> {
+    pub(crate) async fn dial(self, uri: Uri) -> Result<TokioIo<TcpStream>, DialError> {
         let host = uri.host().unwrap_or_default();
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned();
         let port = uri.port_u16().unwrap_or(if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 });

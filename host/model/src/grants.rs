@@ -11,18 +11,23 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::path::{BadPrefix, PathPrefix};
 pub use self::rule::{Asking, HttpRule};
 
-/// `http` or `https`.
+/// How an outside system is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scheme {
     /// In the clear.
     Http,
     /// Over TLS.
     Https,
+    /// Mail submission, with TLS from `STARTTLS` on (RFC 6409).
+    Smtp,
+    /// Mail submission over TLS (RFC 8314).
+    Smtps,
 }
 
 impl Scheme {
@@ -31,13 +36,22 @@ impl Scheme {
         match self {
             Self::Http => "http",
             Self::Https => "https",
+            Self::Smtp => "smtp",
+            Self::Smtps => "smtps",
         }
+    }
+
+    /// Whether it takes mail and not requests.
+    pub fn is_mail(self) -> bool {
+        matches!(self, Self::Smtp | Self::Smtps)
     }
 
     fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
             Self::Https => 443,
+            Self::Smtp => 587,
+            Self::Smtps => 465,
         }
     }
 }
@@ -77,6 +91,20 @@ impl Origin {
             host,
             port: url.port().unwrap_or(scheme.default_port()),
         })
+    }
+
+    /// The origin of a mail server's URL: `smtp://mail.example.com:587`.
+    pub fn of_mail(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        let scheme = [Scheme::Smtp, Scheme::Smtps].into_iter().find(|known| known.as_str() == scheme)?;
+        // Read as a web address, since the URL standard leaves other schemes' hosts as they are.
+        let url = url::Url::parse(&format!("https://{rest}")).ok()?;
+        let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let named = Self::of(&url).filter(|_| is_bare && !rest.contains('\\'))?;
+        // What is written out is the port that counts: 443 too, which the parser takes for none.
+        let written = rest.trim_end_matches('/').rsplit_once(':').filter(|(_, port)| !port.contains(']'));
+        let port = written.map_or(Some(scheme.default_port()), |(_, port)| port.parse().ok())?;
+        Some(Self { scheme, host: named.host, port })
     }
 
     /// The address, if the host is one.
@@ -147,6 +175,11 @@ impl OriginPattern {
         self.scheme == origin.scheme && self.port == origin.port && self.host.allows(&origin.host)
     }
 
+    /// Whether it is about mail and not about requests.
+    pub fn is_mail(&self) -> bool {
+        self.scheme.is_mail()
+    }
+
     /// Exactly this origin.
     pub fn exactly(origin: Origin) -> Self {
         Self { scheme: origin.scheme, host: HostPattern::Exact(origin.host), port: origin.port }
@@ -170,9 +203,15 @@ impl FromStr for OriginPattern {
         if rest.contains(['*', '/', '?', '#', '@', '\\']) {
             return Err(bad("it has more than a scheme, a host and a port"));
         }
-        let url = url::Url::parse(&format!("{scheme}://{rest}/")).map_err(|_| bad("it is not a URL"))?;
-        let origin =
-            Origin::of(&url).ok_or_else(|| bad("its scheme is neither http nor https, or it has no host"))?;
+        let text = format!("{scheme}://{rest}/");
+        let origin = match Origin::of_mail(&text) {
+            Some(origin) => origin,
+            None => {
+                let url = url::Url::parse(&text).map_err(|_| bad("it is not a URL"))?;
+                Origin::of(&url)
+                    .ok_or_else(|| bad("its scheme is not http, https, smtp or smtps, or it has no host"))?
+            }
+        };
         if wild && (origin.address().is_some() || !origin.host.contains('.')) {
             return Err(bad("`*.` goes before a domain of at least two labels"));
         }
@@ -210,11 +249,32 @@ impl fmt::Display for OriginPattern {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct GrantsSpec {
     /// Where its guest may send requests, and which.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "web_only")]
     pub http: Vec<HttpRule<OriginPattern>>,
+    /// Mail servers that its guest may send mail by: `smtp://mail.example.com:587`.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "mail_only")]
+    pub smtp: Vec<OriginPattern>,
     /// Whether it may keep values.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub kv: bool,
+}
+
+fn web_only<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<HttpRule<OriginPattern>>, D::Error> {
+    let rules = Vec::<HttpRule<OriginPattern>>::deserialize(from)?;
+    match rules.iter().find(|rule| rule.origin.is_mail()) {
+        Some(rule) => Err(D::Error::custom(format!("`{rule}` takes mail: it goes under `smtp`"))),
+        None => Ok(rules),
+    }
+}
+
+fn mail_only<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<OriginPattern>, D::Error> {
+    let servers = Vec::<OriginPattern>::deserialize(from)?;
+    match servers.iter().find(|server| !server.is_mail()) {
+        Some(server) => {
+            Err(D::Error::custom(format!("`{server}` takes no mail: write `smtp://mail.example.com:587`")))
+        }
+        None => Ok(servers),
+    }
 }
 
 /// What one connection may reach: asked for in the manifest and granted by the
@@ -223,6 +283,8 @@ pub struct GrantsSpec {
 pub struct Grants {
     asked: Vec<HttpRule<OriginPattern>>,
     granted: Vec<HttpRule<OriginPattern>>,
+    asked_mail: Vec<OriginPattern>,
+    granted_mail: Vec<OriginPattern>,
     /// Whether it may keep values.
     pub kv: bool,
 }
@@ -238,6 +300,17 @@ pub enum NotGranted {
     NotConsented(Vec<HttpRule<OriginPattern>>),
 }
 
+/// Why mail is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MailNotGranted {
+    /// The package never asked for it.
+    #[error("its manifest does not ask for it under [grants] smtp")]
+    NotAsked,
+    /// The tenant did not consent to it.
+    #[error("the connection does not list it under grants: smtp")]
+    NotConsented,
+}
+
 /// What there is for the same origin, if anything: then method or path are what is missing.
 fn but(rules: &[HttpRule<OriginPattern>]) -> String {
     let rules: Vec<_> = rules.iter().map(|rule| format!("`{rule}`")).collect();
@@ -247,7 +320,25 @@ fn but(rules: &[HttpRule<OriginPattern>]) -> String {
 impl Grants {
     /// What is both asked for and granted.
     pub fn new(asked: Vec<HttpRule<OriginPattern>>, asks_kv: bool, granted: &GrantsSpec) -> Self {
-        Self { asked, granted: granted.http.clone(), kv: asks_kv && granted.kv }
+        let granted_mail = granted.smtp.clone();
+        let kv = asks_kv && granted.kv;
+        Self { asked, granted: granted.http.clone(), asked_mail: Vec::new(), granted_mail, kv }
+    }
+
+    /// The same, and these mail servers are asked for.
+    #[must_use]
+    pub fn asking_mail(self, asked_mail: Vec<OriginPattern>) -> Self {
+        Self { asked_mail, ..self }
+    }
+
+    /// The first gate for mail: may it be handed to this server?
+    pub fn allows_mail(&self, server: &Origin) -> Result<(), MailNotGranted> {
+        let lists = |patterns: &[OriginPattern]| patterns.iter().any(|pattern| pattern.allows(server));
+        match (server.scheme.is_mail() && lists(&self.asked_mail), lists(&self.granted_mail)) {
+            (true, true) => Ok(()),
+            (true, false) => Err(MailNotGranted::NotConsented),
+            (false, _) => Err(MailNotGranted::NotAsked),
+        }
     }
 
     /// The first gate: may this request go out?
@@ -330,6 +421,7 @@ mod tests {
         let spec = GrantsSpec {
             http: vec![rule(r#"{"origin":"https://a.example.com","methods":["GET","PUT"],"paths":["/v1"]}"#)],
             kv: true,
+            ..GrantsSpec::default()
         };
         let asked = rule(r#"{"origin":"https://*.example.com","methods":["GET","POST"],"paths":["/v1/x"]}"#);
         let grants = Grants::new(vec![asked], false, &spec);
@@ -360,5 +452,43 @@ mod tests {
         refused(&get, "https://a.example.com/v1", "manifest does not ask for it");
         assert!(!grants.kv, "granted but never asked for");
         assert!(allows(&Grants::default(), get, "https://a.example.com/").is_err());
+    }
+
+    #[test]
+    fn mail_servers_are_told_from_web_servers_and_from_each_other() {
+        let origin = |text: &str| Origin::of_mail(text).map(|origin| origin.to_string());
+        for (text, want) in [
+            ("smtp://Mail.example.com", Some("smtp://mail.example.com")),
+            ("smtp://mail.example.com:587/", Some("smtp://mail.example.com")),
+            ("smtps://mail.example.com", Some("smtps://mail.example.com")),
+            ("smtp://mail.example.com:443", Some("smtp://mail.example.com:443")),
+            ("smtp://mail.example.com:2525", Some("smtp://mail.example.com:2525")),
+            ("smtp://0x7f.1:25", Some("smtp://127.0.0.1:25")),
+            ("smtp://[::1]:25", Some("smtp://[::1]:25")),
+            ("smtp://[::1]", Some("smtp://[::1]")),
+            ("smtp://u:p@mail.example.com", None),
+            ("smtp://mail.example.com/x", None),
+            ("smtp://mail.example.com?x", None),
+            ("smtp:\\\\mail.example.com", None),
+            ("http://mail.example.com", None),
+            ("mail.example.com:587", None),
+        ] {
+            assert_eq!(origin(text).as_deref(), want, "{text}");
+        }
+        let pattern = |text: &str| text.parse::<OriginPattern>().unwrap();
+        let server = Origin::of_mail("smtp://mail.example.com:587").unwrap();
+        assert!(pattern("smtp://*.example.com:587").allows(&server));
+        for other in
+            ["https://mail.example.com:587", "smtps://mail.example.com:587", "smtp://mail.example.com:25"]
+        {
+            assert!(!pattern(other).allows(&server), "{other}");
+        }
+        let spec = GrantsSpec { smtp: vec![pattern("smtp://mail.example.com")], ..GrantsSpec::default() };
+        let grants = Grants::new(Vec::new(), false, &spec);
+        assert_eq!(grants.allows_mail(&server), Err(MailNotGranted::NotAsked));
+        let asked = vec![pattern("smtp://*.example.com")];
+        assert_eq!(grants.asking_mail(asked.clone()).allows_mail(&server), Ok(()));
+        let ungranted = Grants::default().asking_mail(asked);
+        assert_eq!(ungranted.allows_mail(&server), Err(MailNotGranted::NotConsented));
     }
 }

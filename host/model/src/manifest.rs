@@ -79,7 +79,7 @@ pub enum FieldKind {
     /// Any text.
     #[default]
     Text,
-    /// An absolute `http` or `https` URL.
+    /// An absolute `http` or `https` URL; or a mail server, `smtp://mail.example.com:587`.
     Url,
     /// A JSON number.
     Number,
@@ -157,6 +157,9 @@ pub struct Wanted {
     /// Where it sends requests, and which.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub http: Vec<HttpRule<OriginWish>>,
+    /// Mail servers that it sends mail by.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub smtp: Vec<OriginWish>,
     /// Whether it keeps values.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub kv: bool,
@@ -300,10 +303,12 @@ impl Manifest {
                     "only a workflow takes something itself: an endpoint says it in its own table",
                 );
             }
-            World::HttpProxy if !self.endpoints.is_empty() || self.grants.kv => {
+            World::HttpProxy
+                if !self.endpoints.is_empty() || self.grants.kv || !self.grants.smtp.is_empty() =>
+            {
                 return rule(
                     "world".into(),
-                    "an http-proxy declares neither endpoints nor kv: it serves every path, and imports only WASI",
+                    "an http-proxy declares neither endpoints nor kv nor smtp: it serves every path, and imports only WASI",
                 );
             }
             _ => {}
@@ -326,6 +331,15 @@ impl Manifest {
             }
             self.check_wishes(&at(), &credential.hosts)?;
         }
+        let mail = |wish: &OriginWish| matches!(wish, OriginWish::Pattern(pattern) if pattern.is_mail());
+        let web = |wish: &OriginWish| matches!(wish, OriginWish::Pattern(pattern) if !pattern.is_mail());
+        if self.grants.http.iter().any(|rule| mail(&rule.origin)) || self.grants.smtp.iter().any(web) {
+            return rule(
+                "[grants]".into(),
+                "`http` takes `http` and `https`, `smtp` takes `smtp` and `smtps`",
+            );
+        }
+        self.check_wishes("[grants] smtp", &self.grants.smtp)?;
         self.check_wishes("[grants] http", self.grants.http.iter().map(|rule| &rule.origin))
     }
 
@@ -429,6 +443,8 @@ http = ["{base-url}", { origin = "https://*.example.com", methods = ["GET"], pat
         };
         check("kind = \"url\"", "kind = \"text\"", "names no config field of kind `url`");
         check("hosts = [\"{base-url}\"]", "hosts = []", "`hosts` is empty");
+        check("[grants]\n", "[grants]\nsmtp = [\"https://a.example\"]\n", "`smtp` takes `smtp` and `smtps`");
+        check("http = [", "http = [\"smtp://a.example\", ", "`http` takes `http` and `https`");
         check("world = \"connector\"", "world = \"workflow\"", "a workflow has no endpoints");
         check(
             "[endpoints.create-lead]\ndirection = \"outbound\"\ntakes = \"lead@1\"",

@@ -365,7 +365,8 @@ impl Connection {
         }
         let asked = manifest.grants.http.iter();
         let asked = asked.filter_map(|rule| rule.map(|wish| resolve_wish(wish, &config))).collect();
-        let grants = Grants::new(asked, manifest.grants.kv, &spec.grants);
+        let grants =
+            Grants::new(asked, manifest.grants.kv, &spec.grants).asking_mail(origins(&manifest.grants.smtp));
         let bounds = ceiling.lowered_by(&manifest.bounds).lowered_by(&spec.bounds);
         let egress = spec.egress.settings()?;
         let verify = spec.verify;
@@ -436,13 +437,17 @@ fn check_kind(name: &FieldName, kind: FieldKind, value: &Value) -> Result<(), Re
         FieldKind::Text => (value.is_string(), "a text"),
         FieldKind::Number => (value.is_number(), "a number"),
         FieldKind::Boolean => (value.is_boolean(), "true or false"),
-        FieldKind::Url => (origin_of(value).is_some(), "an http or https URL without user information"),
+        FieldKind::Url => (
+            origin_of(value).is_some(),
+            "an http or https URL without user information, or a mail server, `smtp://mail.example.com:587`",
+        ),
     };
     if fits { Ok(()) } else { Err(ResolveError::Kind { name: name.clone(), want }) }
 }
 
 fn origin_of(value: &Value) -> Option<Origin> {
-    Origin::of(&url::Url::parse(value.as_str()?).ok()?)
+    let text = value.as_str()?;
+    Origin::of_mail(text).or_else(|| Origin::of(&url::Url::parse(text).ok()?))
 }
 
 /// An address that requests can go to.

@@ -30,6 +30,7 @@ mod panic;
 pub mod random;
 #[doc(hidden)]
 pub mod rt;
+pub mod smtp;
 pub mod workflow;
 
 pub use endpoints::{Answer, Context, Draft, Received, Request};

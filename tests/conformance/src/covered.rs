@@ -28,6 +28,7 @@ const COVERED: &[(&str, &str, &str)] = &[
     ("panic/panic", "report", "a_panics_text_is_one_line_of_the_log_whatever_its_length"),
     ("random/random", "bytes", "a_connectors_randomness_is_never_the_same_and_comes_in_4_kib_at_most"),
     ("random/random", "number", "a_workflows_randomness_differs_from_run_to_run"),
+    ("smtp/submission", "send", "a_message_reaches_its_recipients_with_the_hosts_credential_and_one_id"),
     ("workflow/calls", "call", "a_role_or_endpoint_that_does_not_exist_is_not_found_and_the_run_goes_on"),
     ("workflow/calls", "definition", "a_workflow_in_code_was_set_up_with_no_text"),
     ("workflow/calls", "expect-event", "the_address_of_an_event_works_once_and_with_its_own_secret_only"),
@@ -59,6 +60,7 @@ const COVERED: &[(&str, &str, &str)] = &[
 /// Functions behind a grant: what is given, and its denied twin.
 const DENIED: &[(&str, &str)] = &[
     ("http/outgoing", "without_the_connections_grant_the_request_is_denied_and_says_what_would_open_it"),
+    ("smtp/submission", "without_the_connections_grant_no_mail_goes_out_and_it_says_what_would_open_it"),
     ("kv/store", "without_the_connections_grant_every_operation_is_denied"),
 ];
 

@@ -14,6 +14,7 @@ mod kv;
 mod log;
 mod panic;
 mod proxy;
+mod smtp;
 mod time;
 mod waiting;
 mod workflow;

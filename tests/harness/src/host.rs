@@ -13,6 +13,7 @@ use serde_json::Value;
 pub struct HostBuilder {
     config: String,
     opened: Vec<String>,
+    closed: Vec<String>,
     full_size: bool,
 }
 
@@ -39,6 +40,13 @@ impl HostBuilder {
         self
     }
 
+    /// Closes a host or a range to everybody.
+    #[must_use]
+    pub fn close(mut self, what: &str) -> Self {
+        self.closed.push(format!("\"{what}\""));
+        self
+    }
+
     /// Starts the host on a fresh data folder.
     pub async fn start(self) -> Host {
         let data = tempfile::tempdir().unwrap();
@@ -46,8 +54,9 @@ impl HostBuilder {
         let cache = std::env::temp_dir().join("wharf-test-artefacts"); // compiled once for all tests
         let sizes = if self.full_size { "" } else { "slots = 100\nwarm-slots = 10\n" };
         let text = format!(
-            "[egress]\nopen = [{}]\n[sandbox]\n{sizes}artefact-cache = \"{}\"\n{}",
+            "[egress]\nopen = [{}]\nclosed = [{}]\n[sandbox]\n{sizes}artefact-cache = \"{}\"\n{}",
             self.opened.join(", "),
+            self.closed.join(", "),
             cache.display(),
             self.config
         );

@@ -9,9 +9,11 @@ pub struct Connection {
     config: Vec<(String, String)>,
     credentials: Vec<(String, String)>,
     http: Vec<String>,
+    smtp: Vec<String>,
     kv: bool,
     bounds: Vec<(String, u64)>,
     verify: Option<String>,
+    egress: Option<String>,
 }
 
 impl Connection {
@@ -23,9 +25,11 @@ impl Connection {
             config: Vec::new(),
             credentials: Vec::new(),
             http: Vec::new(),
+            smtp: Vec::new(),
             kv: false,
             bounds: Vec::new(),
             verify: None,
+            egress: None,
         }
     }
 
@@ -69,6 +73,20 @@ impl Connection {
         self
     }
 
+    /// Grants a mail server.
+    #[must_use]
+    pub fn grant_smtp(mut self, server: impl ToString) -> Self {
+        self.smtp.push(server.to_string());
+        self
+    }
+
+    /// How its requests behave, as YAML: `{ redirects: 3 }`.
+    #[must_use]
+    pub fn egress(mut self, how: &str) -> Self {
+        self.egress = Some(how.to_owned());
+        self
+    }
+
     /// Grants kv.
     #[must_use]
     pub fn grant_kv(mut self) -> Self {
@@ -89,6 +107,9 @@ impl Connection {
         if let Some(how) = &self.verify {
             writeln!(yaml, "verify: {how}").unwrap();
         }
+        if let Some(how) = &self.egress {
+            writeln!(yaml, "egress: {how}").unwrap();
+        }
         let mut section = |title: &str, lines: Vec<String>| {
             if !lines.is_empty() {
                 writeln!(yaml, "{title}:").unwrap();
@@ -103,6 +124,9 @@ impl Connection {
         let mut grants = Vec::new();
         if !self.http.is_empty() {
             grants.push(format!("http: {:?}", self.http));
+        }
+        if !self.smtp.is_empty() {
+            grants.push(format!("smtp: {:?}", self.smtp));
         }
         if self.kv {
             grants.push("kv: true".to_owned());

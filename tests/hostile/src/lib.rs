@@ -16,6 +16,8 @@ mod forged;
 mod garbage;
 mod logs;
 mod lost;
+mod outside;
+mod outward;
 mod packages;
 mod scene;
 mod servers;

@@ -16,6 +16,7 @@ mod faults;
 mod lab;
 mod mail;
 mod received;
+mod smtp;
 mod system;
 
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ use tokio_util::task::TaskTracker;
 
 pub use faults::Fault;
 pub use received::{Credential, Received};
+pub use smtp::{Letter, MailServer};
 
 use system::System;
 

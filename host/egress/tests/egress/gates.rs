@@ -30,7 +30,7 @@ async fn an_origin_is_reached_only_if_it_is_asked_for_and_granted() {
     let world = World::open_to(&[&upstream]);
     let pattern = || vec![HttpRule::all_of(upstream.origin().parse().unwrap())];
     let with = |asked, granted_http| {
-        let spec = GrantsSpec { http: granted_http, kv: false };
+        let spec = GrantsSpec { http: granted_http, kv: false, ..GrantsSpec::default() };
         let mut connection = granted(&[]);
         connection.grants = Grants::new(asked, false, &spec);
         Arc::new(connection)
@@ -77,7 +77,11 @@ async fn a_grant_of_methods_and_paths_lets_out_these_and_nothing_that_means_othe
     let wide = vec![HttpRule::all_of(upstream.origin().parse().unwrap())];
     let between = |asked: &Vec<_>, http: &Vec<_>| {
         let mut connection = granted(&[]);
-        connection.grants = Grants::new(asked.clone(), false, &GrantsSpec { http: http.clone(), kv: false });
+        connection.grants = Grants::new(
+            asked.clone(),
+            false,
+            &GrantsSpec { http: http.clone(), kv: false, ..GrantsSpec::default() },
+        );
         Arc::new(connection)
     };
     let world = World::open_to(&[&upstream]);

@@ -11,6 +11,8 @@ mod gates;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod mail;
+#[cfg(test)]
 mod oauth;
 #[cfg(test)]
 mod pools;

@@ -126,7 +126,7 @@ async fn a_post_becomes_a_get_where_the_status_says_so_and_needs_a_grant_as_such
 
     let narrow = format!(r#"[{{"origin":"{}","methods":["POST"]}}]"#, upstream.origin());
     let narrow: Vec<_> = serde_json::from_str(&narrow).unwrap();
-    let spec = host_model::grants::GrantsSpec { http: narrow.clone(), kv: false };
+    let spec = host_model::grants::GrantsSpec { http: narrow.clone(), ..Default::default() };
     let mut connection = granted(&[]);
     connection.grants = host_model::grants::Grants::new(narrow, false, &spec);
     let refused = world.send(&following(connection, 1), post()).await.answer.unwrap_err();

@@ -276,7 +276,7 @@ pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Requ
 /// `acme`'s connection `crm`, which asks for these origins and is granted them.
 pub(crate) fn granted(origins: &[&str]) -> Connection {
     let origins: Vec<_> = origins.iter().map(|origin| HttpRule::all_of(origin.parse().unwrap())).collect();
-    let grants = GrantsSpec { http: origins.clone(), kv: false };
+    let grants = GrantsSpec { http: origins.clone(), kv: false, ..GrantsSpec::default() };
     let manifest = "name = \"example/crm\"\nversion = \"0.1.0\"\nworld = \"http-proxy\"\n";
     let manifest = Manifest::parse(manifest.as_bytes()).unwrap();
     Connection {

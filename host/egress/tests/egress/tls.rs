@@ -15,13 +15,13 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::{Script, Upstream, World, bringing, granted, opened};
 
-/// An upstream for `api.test`, and the root that vouches for it.
-async fn upstream() -> (Upstream, CertificateDer<'static>) {
+/// TLS for this name, and the root that vouches for it.
+pub(crate) fn certified(name: &str) -> (TlsAcceptor, CertificateDer<'static>) {
     let mut root = CertificateParams::new(Vec::new()).unwrap();
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec!["api.test".to_owned()]).unwrap().signed_by(&key, &root).unwrap();
+    let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &root).unwrap();
 
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
@@ -30,7 +30,12 @@ async fn upstream() -> (Upstream, CertificateDer<'static>) {
         .with_no_client_auth()
         .with_single_cert(vec![leaf.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
         .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    (TlsAcceptor::from(Arc::new(config)), root.der().clone())
+}
+
+/// An upstream for `api.test`, and the root that vouches for it.
+async fn upstream() -> (Upstream, CertificateDer<'static>) {
+    let (acceptor, root) = certified("api.test");
     let upstream = Upstream::speaking(move |socket| {
         let acceptor = acceptor.clone();
         async move {
@@ -42,7 +47,7 @@ async fn upstream() -> (Upstream, CertificateDer<'static>) {
         }
     })
     .await;
-    (upstream, root.der().clone())
+    (upstream, root)
 }
 
 #[tokio::test]
