@@ -23,6 +23,7 @@ mod native;
 mod process;
 mod runs;
 mod steps;
+mod victim;
 
 use figures::Figures;
 
@@ -41,7 +42,7 @@ fn main() -> anyhow::Result<()> {
         _ => {}
     }
     // `bench lead` measures one part; only the whole is written down.
-    let parts: [(&str, Measure); 7] = [
+    let parts: [(&str, Measure); 8] = [
         ("calls", calls::measure),
         ("idle", idle::measure),
         ("lead", lead::measure),
@@ -49,6 +50,7 @@ fn main() -> anyhow::Result<()> {
         ("durable", durable::measure),
         ("steps", steps::measure),
         ("filled", filled::measure),
+        ("victim", victim::measure),
     ];
     let mut figures = Figures::default();
     for (name, measure) in parts {
