@@ -8,6 +8,8 @@
 //! - One tenant's backlog never delays another's call, and its backlog of runs
 //!   never delays its own calls: the two have places of their own.
 //! - Who came first goes first; nobody overtakes those who wait.
+//! - What is about to be committed is booked: callers at the same moment do not
+//!   pass a quota together.
 //! - Nothing here awaits I/O, and a tenant without calls costs no memory.
 
 #![forbid(unsafe_code)]
@@ -16,6 +18,7 @@ mod admission;
 mod decide;
 mod place;
 mod pools;
+mod quotas;
 #[cfg(test)]
 mod tests;
 
@@ -23,3 +26,4 @@ pub use admission::{Admission, Admitted, Draining, Limits, Refused};
 pub use decide::{Decision, Line, decide};
 pub use place::Place;
 pub use pools::Counts;
+pub use quotas::{Booking, Day, Quotas, Stock};

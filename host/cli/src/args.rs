@@ -133,6 +133,8 @@ pub enum Command {
     /// Look at runs
     #[command(subcommand)]
     Runs(Runs),
+    /// Show what the tenant used of its quotas, and when they reset
+    Usage,
     /// Create, list and delete tenants (operator)
     #[command(subcommand)]
     Tenant(Tenant),

@@ -23,6 +23,7 @@ mod step_tests;
 mod tenants;
 mod tokens;
 mod topics;
+mod usage;
 mod whoami;
 mod workflows;
 
@@ -75,6 +76,7 @@ impl Operations {
             .and(operations!(packages::get_package))
             .and(operations!(tenants::list_tenants))
             .and(operations!(tenants::get_tenant, tenants::put_tenant, tenants::delete_tenant))
+            .and(operations!(usage::get_usage))
             .and(operations!(connections::list_connections))
             .and(operations!(
                 connections::get_connection,

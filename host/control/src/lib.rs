@@ -31,7 +31,7 @@ pub use catalog::{Action, Catalog, Ceilings, Done, LoadError, Outlet, Reader, op
 pub use documents::read_documents;
 pub use tokens::{NewToken, NoEntry, Token, TokenError, TokenText, Tokens};
 
-use crate::ports::{Authorizations, Calls, Events, Keys, Repair, Runs, Secrets, StepTests, Topics};
+use crate::ports::{Authorizations, Calls, Events, Keys, Repair, Runs, Secrets, StepTests, Topics, Usage};
 
 /// What the API is made of. Cheap to clone.
 #[derive(Clone)]
@@ -54,6 +54,8 @@ pub struct Control {
     pub step_tests: Arc<dyn StepTests>,
     /// What is published by hand.
     pub topics: Arc<dyn Topics>,
+    /// What tenants used of their quotas.
+    pub usage: Arc<dyn Usage>,
     /// The stored secrets.
     pub secrets: Arc<dyn Secrets>,
     /// What people authorize.

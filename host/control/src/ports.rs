@@ -15,6 +15,7 @@ use host_model::effects::BoxFuture;
 use host_model::id::RunId;
 use host_model::name::{EndpointName, SecretName, TenantId, TopicName};
 use host_model::outcome::Finished;
+use host_model::quota::QuotaUse;
 use host_model::resource::{Connection, Package};
 use host_model::run::{Run, Step};
 use host_model::search::Filter;
@@ -32,6 +33,10 @@ pub enum PortError {
     /// No place is free; worth trying again after this.
     #[error("busy, try again in {} ms", .0.as_millis())]
     Busy(Duration),
+    /// A quota of the tenant's is used up, or the host is short of something;
+    /// worth trying again after this.
+    #[error("{0}")]
+    NoRoom(String, Duration),
     /// What was asked is refused for a reason that the caller may read.
     #[error("{0}")]
     Refused(String),
@@ -149,6 +154,12 @@ pub trait Topics: Send + Sync + 'static {
         data: String,
         key: Option<String>,
     ) -> BoxFuture<'a, Result<Vec<RunId>, PortError>>;
+}
+
+/// Quotas, and how tenants stand with them.
+pub trait Usage: Send + Sync + 'static {
+    /// Each quota of a tenant, always in the same order.
+    fn usage(&self, tenant: &TenantId) -> Vec<QuotaUse>;
 }
 
 /// Stored secrets: written and named, never read back.

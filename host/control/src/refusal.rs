@@ -30,6 +30,8 @@ pub(crate) enum Refusal {
     Wrong(StatusCode, &'static str, String),
     /// No place now.
     Busy(Duration),
+    /// A quota is used up, or the host is short of something. The text is shown.
+    NoRoom(String, Duration),
     /// The host failed. The cause is for the log.
     Internal(Box<dyn Error + Send + Sync>),
 }
@@ -75,6 +77,7 @@ impl Refusal {
                 "busy",
                 "all of this tenant's places are taken: try again later",
             ),
+            Self::NoRoom(detail, _) => Problem::new(StatusCode::TOO_MANY_REQUESTS, "no-room", detail),
             Self::Internal(_) => Problem::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
@@ -88,7 +91,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let extra = match &self {
             Self::Unauthorized => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-            Self::Busy(wait) | Self::TooManyFailures(wait) => {
+            Self::Busy(wait) | Self::TooManyFailures(wait) | Self::NoRoom(_, wait) => {
                 Some((header::RETRY_AFTER, seconds(*wait).into()))
             }
             Self::Internal(cause) => {
@@ -150,6 +153,7 @@ impl From<PortError> for Refusal {
     fn from(error: PortError) -> Self {
         match error {
             PortError::Busy(wait) => Self::Busy(wait),
+            PortError::NoRoom(detail, wait) => Self::NoRoom(detail, wait),
             PortError::Refused(detail) => Self::invalid(detail),
             PortError::Internal(_) => Self::Internal(error.into()),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use host_model::clock::Clock;
+use host_model::name::TenantId;
 use host_model::resource::Connection;
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -38,7 +39,12 @@ pub struct EgressConfig {
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Any number, for the pauses between tries.
     pub dice: fn() -> u64,
+    /// Counts each request against its tenant's quota.
+    pub toll: Toll,
 }
+
+/// Counts one request of a tenant; the text is why there may be no more.
+pub type Toll = Arc<dyn Fn(&TenantId) -> Result<(), String> + Send + Sync>;
 
 impl Default for EgressConfig {
     fn default() -> Self {
@@ -48,6 +54,7 @@ impl Default for EgressConfig {
             extra_roots: Vec::new(),
             // Without randomness pauses are short, which harms less than no retry.
             dice: || getrandom::u64().unwrap_or_default(),
+            toll: Arc::new(|_| Ok(())),
         }
     }
 }
@@ -99,6 +106,7 @@ pub(crate) struct Way {
     pub(crate) tls: Arc<ClientConfig>,
     pub(crate) dice: fn() -> u64,
     pub(crate) meters: Meters,
+    toll: Toll,
 }
 
 impl Egress {
@@ -125,8 +133,8 @@ impl Egress {
         let oauth =
             Oauth::new(Arc::clone(&vault), Arc::clone(&clock), Arc::clone(&policy), Arc::clone(&pools));
         let injector = Injector { vault, clock, oauth: Arc::new(oauth) };
-        let (tls, dice, meters) = (Arc::new(tls), config.dice, Meters::default());
-        Ok(Self(Arc::new(Way { policy, injector, pools, dialer, tls, dice, meters })))
+        let (tls, dice, meters, toll) = (Arc::new(tls), config.dice, Meters::default(), config.toll);
+        Ok(Self(Arc::new(Way { policy, injector, pools, dialer, tls, dice, meters, toll })))
     }
 
     /// Sends a guest's request for its connection, as its settings say.
@@ -141,9 +149,15 @@ impl Egress {
         let deadline = Instant::now().checked_add(timeout).unwrap_or_else(far_future);
         let body_bytes = limits.body_bytes;
         let (way, connection) = (Arc::clone(&self.0), Arc::clone(connection));
+        let toll = (self.0.toll)(&connection.tenant).map_err(EgressError::Denied);
         let journey = Journey { way, connection, deadline, body_bytes, exchange: exchange.clone() };
-        let answered = Box::pin(journey.answer(request));
-        let answer = timeout_at(deadline, answered).await.unwrap_or(Err(EgressError::Timeout));
+        let answer = match toll {
+            Ok(()) => {
+                let answered = Box::pin(journey.answer(request));
+                timeout_at(deadline, answered).await.unwrap_or(Err(EgressError::Timeout))
+            }
+            Err(passed) => Err(passed),
+        };
         if let Err(error) = &answer {
             exchange.ended();
             let origin = exchange.info().origin.map(|origin| origin.to_string()).unwrap_or_default();

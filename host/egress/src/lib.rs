@@ -40,7 +40,7 @@ mod vault;
 pub use address::is_public;
 pub use answer::AnswerBody;
 pub use body::{Body, BoxError, empty_body, full_body, streamed_body};
-pub use client::{Egress, EgressConfig, EgressSetupError, SendLimits, Sent};
+pub use client::{Egress, EgressConfig, EgressSetupError, SendLimits, Sent, Toll};
 pub use error::EgressError;
 pub use exchange::{Exchange, ExchangeInfo, Refusal, Source};
 pub use gate::parse_url;

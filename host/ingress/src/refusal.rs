@@ -99,6 +99,20 @@ pub enum Refusal {
         /// When to come again.
         retry_after: Duration,
     },
+    /// A quota of the tenant's is used up.
+    #[error("{why}")]
+    OverQuota {
+        /// Which, how much of how much, and what to do: for the caller.
+        why: String,
+        /// When to come again.
+        retry_after: Duration,
+    },
+    /// The host is short of memory or disk and takes nothing new.
+    #[error("the host is short of {what} and takes nothing new for now")]
+    Short {
+        /// Of what.
+        what: &'static str,
+    },
     /// The host is about to stop.
     #[error("the host is about to stop")]
     Draining,
@@ -232,6 +246,11 @@ impl Refusal {
                 "the tenant has as many calls going on as it may: try again later",
             )
             .after(*retry_after),
+            Self::OverQuota { why, retry_after } => {
+                Told::new(S::TOO_MANY_REQUESTS, "quota-used-up", why.as_str()).after(*retry_after)
+            }
+            Self::Short { .. } => Told::new(S::SERVICE_UNAVAILABLE, "host-short", self.to_string())
+                .after(DEFAULT_RETRY_AFTER),
             Self::Draining => {
                 Told::new(S::SERVICE_UNAVAILABLE, "draining", "the host is about to stop: try again later")
                     .after(DEFAULT_RETRY_AFTER)

@@ -20,6 +20,7 @@ pub mod message;
 pub mod name;
 pub mod outcome;
 pub mod problem;
+pub mod quota;
 pub mod resource;
 pub mod retention;
 pub mod retry;

@@ -21,6 +21,7 @@ use crate::name::{
     ConnectionName, EndpointName, FieldName, PackageRef, ScheduleName, SchemaName, SchemaRef, SecretName,
     TenantId, WorkflowName,
 };
+use crate::quota::QuotasSpec;
 use crate::retention::RetentionSpec;
 use crate::suggest::nearest;
 
@@ -33,6 +34,7 @@ pub use self::workflow::{
 };
 
 /// One resource, as written. `kind` says which.
+#[expect(clippy::large_enum_variant, reason = "as many at a time as an applied file has documents")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Resource {
@@ -64,6 +66,9 @@ pub struct TenantSpec {
     /// Bounds of each call, lower than the host's.
     #[serde(default)]
     pub bounds: BoundsSpec,
+    /// What it may use in all, lower or higher than the host's.
+    #[serde(default, skip_serializing_if = "QuotasSpec::is_empty")]
+    pub quotas: QuotasSpec,
     /// How long its runs are kept.
     #[serde(default, skip_serializing_if = "RetentionSpec::is_usual")]
     pub retention: RetentionSpec,

@@ -14,6 +14,7 @@ use host_model::run::{RunStatus, StartedBy};
 use host_store::port::MAX_COMMIT;
 use host_store::{Commit, StoreError};
 
+use crate::guests::{NoRoom, Room};
 use crate::idempotency::{Idempotency, MAX_KEY, Seen, until};
 use crate::once::{self, Once, Turn};
 use crate::places::Place;
@@ -87,6 +88,9 @@ pub enum AcceptError {
     /// The host is stopping. Nothing was accepted.
     #[error("the host is stopping and accepts nothing more; send it again")]
     Stopping,
+    /// A quota of the tenant's is used up, or the host is short of something. Nothing was accepted.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The store failed; whether the runs were accepted is not known. With an
     /// idempotency key the caller can safely send again.
     #[error("cannot make the runs durable")]
@@ -188,8 +192,10 @@ impl Runs {
             if commit.changes() > MAX_COMMIT {
                 return Err(AcceptError::TooMany { count: runs.len() });
             }
+            let room = self.room(ready, &commit)?;
             match self.commit(ready, commit).await {
                 Ok(()) => {
+                    room.into_iter().for_each(|room| room.keep());
                     return Ok(Accepted {
                         runs: ids,
                         repeated: false,
@@ -254,7 +260,19 @@ impl Runs {
         new.draft.check().map_err(|source| AcceptError::Draft { index: 0, count: 1, source })?;
         let commit = self.with_run(absent, id, &new, depth, self.clock.now()).await;
         let commit = commit.map_err(AcceptError::Store)?;
-        self.commit(&[(tenant, id)], commit).await.map_err(AcceptError::Store)
+        let ready = [(tenant, id)];
+        let room = self.room(&ready, &commit)?;
+        self.commit(&ready, commit).await.map_err(AcceptError::Store)?;
+        room.into_iter().for_each(|room| room.keep());
+        Ok(())
+    }
+
+    /// Room for these runs in the quotas of their tenants. None is needed for none.
+    fn room(&self, runs: &[(TenantId, RunId)], commit: &Commit) -> Result<Vec<Box<dyn Room>>, NoRoom> {
+        let mut each: BTreeMap<&TenantId, u64> = BTreeMap::new();
+        runs.iter().for_each(|(tenant, _)| *each.entry(tenant).or_default() += 1);
+        let bytes = commit.put.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum();
+        each.into_iter().map(|(tenant, runs)| self.guests.room(tenant, runs, bytes)).collect()
     }
 
     async fn make(&self, runs: &[&NewRun], also: &Commit, now: Timestamp) -> Result<Made, StoreError> {

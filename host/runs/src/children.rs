@@ -15,6 +15,7 @@ use host_store::{Commit, StoreError};
 
 use crate::accept::{AcceptError, NewRun};
 use crate::attend::What;
+use crate::guests::NoRoom;
 use crate::journal::Core;
 use crate::ledger::Halt;
 use crate::once::{self, Turn};
@@ -107,6 +108,7 @@ impl Core {
             Ok(()) | Err(AcceptError::Conflict | AcceptError::Store(StoreError::Conflict)) => Ok(Ok(())),
             Err(AcceptError::Draft { source, .. }) => Ok(Err(CallError::InvalidInput(source.to_string()))),
             Err(AcceptError::Stopping) => Err(Halt::Parked),
+            Err(AcceptError::NoRoom(why)) => Ok(Err(no_room(&why))),
             Err(error) => Err(failed(&error)),
         }
     }
@@ -159,8 +161,25 @@ impl Core {
         if let Did::Publish { runs, .. } = &mut order.asked.did {
             runs.clone_from(&all);
         }
+        if !starts.is_empty() {
+            let bytes = commit.put.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum();
+            match self.guests.room(&self.tenant, starts.len() as u64, bytes) {
+                // The step's own commit cannot fail for the runs' sake.
+                Ok(room) => room.keep(),
+                Err(why) => {
+                    self.done(order, only(Outcome::Declined(no_room(&why))), Also::default());
+                    return Ok(());
+                }
+            }
+        }
         let count = Outcome::Answered(all.len().to_string());
         self.done(order, only(count), Also { commit, starts, ..Also::default() });
         self.flush().await // the subscribers' runs are somebody else's business: at once
     }
+}
+
+/// A run that starts others without end is told to wait, like any other caller.
+fn no_room(why: &NoRoom) -> CallError {
+    tracing::warn!(%why, "a run could not start another");
+    CallError::RateLimited(u64::try_from(why.retry_after().as_millis()).ok())
 }

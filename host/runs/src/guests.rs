@@ -2,6 +2,7 @@
 //! for a place from admission; tests implement it in plain Rust.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use host_model::bounds::Bounds;
 use host_model::digest::Digest;
@@ -9,6 +10,7 @@ use host_model::effects::{BoxFuture, Effects};
 use host_model::id::RunId;
 use host_model::name::{ConnectionName, EndpointName, PackageRef, TenantId, TopicName, WorkflowName};
 use host_model::outcome::Finished;
+use host_model::quota::QuotaPassed;
 use host_model::resource::Workflow;
 use host_model::retention::RetentionSpec;
 use host_model::run::Run;
@@ -19,6 +21,37 @@ use crate::accept::NewRun;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the host could not make the call: {0}")]
 pub struct HostFailure(pub String);
+
+/// Why no run is accepted for now. Nothing was taken off a quota.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoom {
+    /// The tenant's.
+    #[error(transparent)]
+    Quota(#[from] QuotaPassed),
+    /// The host's: which of its means is short.
+    #[error("the host is short of {0} and takes nothing new for now")]
+    Host(&'static str),
+}
+
+impl NoRoom {
+    /// When it is worth trying again.
+    pub fn retry_after(&self) -> Duration {
+        match self {
+            Self::Quota(passed) => Duration::from_secs(passed.retry_after_s),
+            Self::Host(_) => Duration::from_secs(10), // the host looks again every second
+        }
+    }
+}
+
+/// Room for runs that are about to be committed, given back when it is dropped.
+pub trait Room: Send {
+    /// The runs are committed: they stay counted.
+    fn keep(self: Box<Self>);
+}
+
+impl Room for () {
+    fn keep(self: Box<Self>) {}
+}
 
 /// One call of an outbound endpoint, as a step of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +87,13 @@ pub trait Guests: Send + Sync + 'static {
         package: &'a PackageRef,
         digest: &'a Digest,
     ) -> BoxFuture<'a, Result<bool, HostFailure>>;
+
+    /// Room for so many runs of a tenant, of about so many bytes together:
+    /// asked before they are made durable.
+    fn room(&self, tenant: &TenantId, runs: u64, bytes: u64) -> Result<Box<dyn Room>, NoRoom> {
+        let _ = (tenant, runs, bytes);
+        Ok(Box::new(()))
+    }
 
     /// How long the runs of each tenant are kept.
     fn retention(&self) -> Vec<(TenantId, RetentionSpec)>;

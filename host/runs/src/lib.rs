@@ -61,7 +61,7 @@ pub use self::accept::{AcceptError, Accepted, MAX_RUNS, NewRun};
 pub use self::backlog::RecoverError;
 pub use self::dead::{DismissError, LetterPage, Letters};
 pub use self::events::{DeliverError, MAX_EVENTS};
-pub use self::guests::{EndpointCall, Guests, HostFailure};
+pub use self::guests::{EndpointCall, Guests, HostFailure, NoRoom, Room};
 pub use self::idempotency::{Idempotency, MAX_KEY};
 pub use self::once::Once;
 pub use self::query::{ReadError, RunPage, StepPage};

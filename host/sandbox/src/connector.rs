@@ -69,7 +69,7 @@ impl Sandbox {
                 Outcome::Answered(endpoints.into_iter().map(|e| (e.name, direction(e.direction))).collect())
             })
         };
-        self.turns.run(None, call).await
+        self.take_turns(None, call).await
     }
 
     /// Tests a connection: gives the connector's word on it.
@@ -92,7 +92,7 @@ impl Sandbox {
                 Err(error) => declined(error.into(), bounds),
             })
         };
-        self.turns.run(Some(&connection.tenant), call).await
+        self.take_turns(Some(&connection.tenant), call).await
     }
 
     /// Calls an outbound endpoint: one JSON text in, one out.
@@ -121,7 +121,7 @@ impl Sandbox {
             .await?;
             finish(store, driven, |answer, bounds| judge_json(answer.map_err(CallError::from), bounds))
         };
-        self.turns.run(Some(&connection.tenant), call).await
+        self.take_turns(Some(&connection.tenant), call).await
     }
 
     /// Hands an inbound request to its connector.
@@ -150,7 +150,7 @@ impl Sandbox {
                 Err(error) => declined(error.into(), bounds),
             })
         };
-        let finished = self.turns.run(Some(&connection.tenant), call).await?;
+        let finished = self.take_turns(Some(&connection.tenant), call).await?;
         report(connection, &finished);
         Ok(finished)
     }

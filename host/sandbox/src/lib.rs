@@ -31,13 +31,14 @@ mod workflow;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use host_capabilities::Capabilities;
 use host_model::digest::Digest;
 use host_model::effects::BoxFuture;
 use host_model::name::TenantId;
+use host_model::outcome::{Finished, Level, LogLine};
 use host_model::resource::Package;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -103,6 +104,9 @@ pub enum CallFailed {
     Panicked,
 }
 
+/// Counts a tenant's log text; the text is why there may be no more of it.
+pub type LogToll = Box<dyn Fn(&TenantId, u64) -> Result<(), String> + Send + Sync>;
+
 /// Runs components.
 pub struct Sandbox {
     capabilities: Arc<Capabilities>,
@@ -114,6 +118,7 @@ pub struct Sandbox {
     run_slots: Arc<Semaphore>,
     allocation: Allocation,
     turns: Turns,
+    log_toll: OnceLock<LogToll>,
     tasks: TaskTracker,
 }
 
@@ -133,7 +138,16 @@ impl Sandbox {
         let prepared = prepare::PreparedComponents::new(engine, linkers, artefacts, compiler, source);
         let turns = Turns::new(settings.engine.threads);
         let tasks = TaskTracker::new();
-        Ok(Self { capabilities, prepared, call_slots, run_slots, allocation, turns, tasks })
+        Ok(Self {
+            capabilities,
+            prepared,
+            call_slots,
+            run_slots,
+            allocation,
+            turns,
+            log_toll: OnceLock::new(),
+            tasks,
+        })
     }
 
     /// How instances are allocated: for `wharf doctor` and the log.
@@ -145,6 +159,33 @@ impl Sandbox {
     /// weight is of theirs together. 100 for whom this does not name.
     pub fn weigh(&self, weights: HashMap<TenantId, NonZeroU32>) {
         self.turns.weigh(weights);
+    }
+
+    /// Counts what tenants log from now on, against their quotas.
+    pub fn count_logs(&self, toll: LogToll) {
+        // Only the first counts: there is one set of quotas.
+        let _ = self.log_toll.set(toll);
+    }
+
+    /// Runs a tenant's call, in turns with others'. Of what it logged is kept
+    /// what the tenant's quota allows.
+    pub(crate) async fn take_turns<F, T>(
+        &self,
+        tenant: Option<&TenantId>,
+        call: F,
+    ) -> Result<Finished<T>, CallFailed>
+    where
+        F: Future<Output = Result<Finished<T>, CallFailed>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let mut finished = self.turns.run(tenant, call).await?;
+        if let (Some(first), Some(tenant), Some(toll)) = (finished.log.first(), tenant, self.log_toll.get())
+            && let Err(why) = toll(tenant, finished.log.iter().map(|line| line.text.len() as u64).sum())
+        {
+            let text = format!("{} lines are not kept: {why}", finished.log.len());
+            finished.log = vec![LogLine { time: first.time, level: Level::Warn, text }];
+        }
+        Ok(finished)
     }
 
     /// Makes a package ready: compiles it if it has to be, maps and links it.

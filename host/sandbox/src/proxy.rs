@@ -66,7 +66,7 @@ impl Sandbox {
                 report(&connection, &finished);
                 Ok(finished)
             };
-            sandbox.turns.run(Some(&tenant), call).await
+            sandbox.take_turns(Some(&tenant), call).await
         });
         match answered.await {
             Ok(Ok(response)) => Ok(Ok(response)),

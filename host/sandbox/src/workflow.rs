@@ -50,6 +50,6 @@ impl Sandbox {
             .await?;
             finish(store, driven, |answer, bounds| judge_json(answer.map_err(CallError::from), bounds))
         };
-        self.turns.run(Some(tenant), call).await
+        self.take_turns(Some(tenant), call).await
     }
 }

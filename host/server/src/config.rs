@@ -10,12 +10,14 @@ use host_admission::Limits;
 use host_capabilities::KvQuota;
 use host_egress::{Closing, Opening, Policy};
 use host_model::bounds::{Bounds, BoundsSpec};
+use host_model::quota::QuotasSpec;
 use host_model::resource::verify::IpRange;
 use host_model::suggest::explain_unknown;
 use host_sandbox::EngineSettings;
 use serde::Deserialize;
 
 use crate::master_keys::{KeySources, SecretsFile};
+use crate::vitals::Reserves;
 
 /// The file. Unknown keys are errors; whatever is left out has the default
 /// that stands beside it.
@@ -28,6 +30,9 @@ struct ConfigFile {
     egress: EgressFile,
     runs: RunsFile,
     kv: KvFile,
+    /// What a tenant may use in all, if its document does not say.
+    quotas: QuotasSpec,
+    health: HealthFile,
     secrets: SecretsFile,
     bounds: BoundsSpec,
 }
@@ -145,6 +150,22 @@ impl Default for KvFile {
     }
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct HealthFile {
+    /// Bytes of memory below which nothing new is taken.
+    memory_reserve_bytes: u64,
+    /// Bytes of disk below which nothing new is kept.
+    disk_reserve_bytes: u64,
+}
+
+impl Default for HealthFile {
+    fn default() -> Self {
+        let Reserves { memory, disk } = Reserves::default();
+        Self { memory_reserve_bytes: memory, disk_reserve_bytes: disk }
+    }
+}
+
 /// What the code uses.
 #[derive(Debug)]
 pub struct Config {
@@ -168,6 +189,10 @@ pub struct Config {
     pub admission: Limits,
     /// What one connection may keep.
     pub kv: KvQuota,
+    /// What a tenant may use in all.
+    pub quotas: QuotasSpec,
+    /// What there must be left to take something new.
+    pub reserves: Reserves,
     /// The engine's sizes.
     pub engine: EngineSettings,
     /// What the operator opens.
@@ -243,6 +268,11 @@ impl ConfigFile {
                 wait: Duration::from_millis(self.admission.wait_ms),
             },
             kv: KvQuota { keys: self.kv.keys, bytes: self.kv.bytes },
+            quotas: self.quotas,
+            reserves: Reserves {
+                memory: self.health.memory_reserve_bytes,
+                disk: self.health.disk_reserve_bytes,
+            },
             engine: EngineSettings {
                 slots: self.sandbox.slots.max(2),
                 warm_slots: self.sandbox.warm_slots,

@@ -14,6 +14,7 @@ use host_store::{SledStore, Store};
 
 use crate::master_keys::say;
 use crate::server::STORE;
+use crate::vitals;
 
 /// Says what it finds on standard output, one line each; fails on what is wrong.
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
@@ -31,6 +32,10 @@ pub async fn examine(
             println!("allocation: on demand, four times slower: raise the limit on address space (ulimit -v)")
         }
     }
+    let left = vitals::machine(data)();
+    let mebibytes =
+        |left: Option<u64>| left.map_or("unknown".to_owned(), |left| format!("{} MiB", left >> 20));
+    println!("memory left: {}; disk left: {}", mebibytes(left.memory), mebibytes(left.disk));
     let folder = data.join(STORE);
     if let Some(from) = restore {
         set_aside_and_restore(&folder, from).await?;

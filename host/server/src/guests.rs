@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use host_admission::{Admission, Place, Refused};
+use host_admission::{Admission, Place, Quotas, Refused};
 use host_control::ports::{Calls, PortError};
 use host_model::bounds::Bounds;
 use host_model::clock::Clock;
@@ -18,14 +18,16 @@ use host_model::resource::{Connection, Package, Workflow};
 use host_model::retention::RetentionSpec;
 use host_model::run::Run;
 use host_routing::Routes;
-use host_runs::{EndpointCall, Guests, HostFailure, NewRun};
+use host_runs::{EndpointCall, Guests, HostFailure, NewRun, NoRoom, Room};
 use host_sandbox::compile::CompileError;
 use host_sandbox::{CallFailed, PrepareError, Sandbox};
 use registry::Registry;
 use tokio::sync::OnceCell;
 
 use crate::border::Border;
+use crate::quotas::Booked;
 use crate::triggers::TriggerError;
+use crate::vitals::Vitals;
 
 /// What runs and control need to call guests.
 pub(crate) struct SandboxedGuests {
@@ -35,6 +37,8 @@ pub(crate) struct SandboxedGuests {
     pub(crate) registry: Registry,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) border: Arc<Border>,
+    pub(crate) quotas: Quotas,
+    pub(crate) vitals: Arc<Vitals>,
     /// The guest that evaluates the triggers' expressions, once it was needed.
     pub(crate) evaluator: OnceCell<Package>,
 }
@@ -60,6 +64,13 @@ impl Guests for SandboxedGuests {
                 .await
                 .map_err(|error| failed(&error))
         })
+    }
+
+    fn room(&self, tenant: &TenantId, runs: u64, bytes: u64) -> Result<Box<dyn Room>, NoRoom> {
+        if let Some(what) = self.vitals.short() {
+            return Err(NoRoom::Host(what));
+        }
+        Ok(Box::new(Booked(self.quotas.book(tenant, runs, bytes)?)))
     }
 
     fn retention(&self) -> Vec<(TenantId, RetentionSpec)> {
@@ -136,6 +147,10 @@ impl SandboxedGuests {
     }
 
     pub(crate) async fn admit_tenant(&self, tenant: &TenantId) -> Result<Place, PortError> {
+        if let Some(what) = self.vitals.short_of_memory() {
+            let why = NoRoom::Host(what);
+            return Err(PortError::NoRoom(why.to_string(), why.retry_after()));
+        }
         let concurrency = self.routes.tenant(tenant).and_then(|tenant| tenant.concurrency);
         self.admission.call(tenant, concurrency).await.map_err(|refused| match refused {
             Refused::Busy { retry_after } => PortError::Busy(retry_after),

@@ -5,14 +5,18 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use axum::{Json, Router};
 use host_admission::Admission;
 use host_egress::Egress;
 use host_sandbox::Sandbox;
 use host_store::SledStore;
 use http::{StatusCode, header};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::vitals::Vitals;
 
 /// What health is told from.
 pub(crate) struct Health {
@@ -22,6 +26,8 @@ pub(crate) struct Health {
     pub(crate) egress: Arc<Egress>,
     /// Whether tenants and connections are named in metrics.
     pub(crate) metrics_by_connection: bool,
+    pub(crate) vitals: Arc<Vitals>,
+    pub(crate) stopping: CancellationToken,
 }
 
 pub(crate) fn router(health: Health) -> Router {
@@ -32,12 +38,19 @@ pub(crate) fn router(health: Health) -> Router {
         .with_state(Arc::new(health))
 }
 
-/// Ready means: the store answers.
-async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
-    match host_store::Store::get(&*health.store, b"ready").await {
-        Ok(_) => (StatusCode::OK, "ready\n"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
+/// Ready means that new work is taken: the store answers, there is memory and
+/// disk enough, and the host is not about to stop. While it starts, nobody answers.
+async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, Json<Value>) {
+    let mut because = Vec::new();
+    if health.stopping.is_cancelled() {
+        because.push("the host is about to stop".to_owned());
     }
+    if host_store::Store::get(&*health.store, b"ready").await.is_err() {
+        because.push("the store does not answer: the host's log says why".to_owned());
+    }
+    because.extend(health.vitals.short().map(|what| format!("the host is short of {what}")));
+    let status = if because.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": because.is_empty(), "because": because })))
 }
 
 /// Prometheus text format 0.0.4.
@@ -54,6 +67,9 @@ async fn metrics(State(health): State<Arc<Health>>) -> ([(header::HeaderName, &'
     line("wharf_components_loaded", "gauge", health.sandbox.loaded() as u64);
     line("wharf_store_commits_total", "counter", stats.commits);
     line("wharf_store_fsyncs_total", "counter", stats.fsyncs);
+    let left = health.vitals.left();
+    line("wharf_memory_left_bytes", "gauge", left.memory.unwrap_or(0));
+    line("wharf_disk_left_bytes", "gauge", left.disk.unwrap_or(0));
     text.push_str(&health.egress.metrics(health.metrics_by_connection));
     let _ = writeln!(text, "# TYPE wharf_build_info gauge");
     let _ = writeln!(

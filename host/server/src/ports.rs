@@ -121,6 +121,7 @@ impl TopicsPort for Published {
 fn not_accepted(error: AcceptError) -> PortError {
     match error {
         AcceptError::Conflict | AcceptError::Store(_) | AcceptError::Interrupted => internal(error),
+        AcceptError::NoRoom(why) => PortError::NoRoom(why.to_string(), why.retry_after()),
         other => {
             let cause = std::error::Error::source(&other).map(|cause| format!(": {cause}"));
             PortError::Refused(format!("{other}{}", cause.unwrap_or_default()))

@@ -10,7 +10,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::routing::get;
 use bytes::Bytes;
-use host_admission::Admission;
+use host_admission::{Admission, Quotas};
 use host_capabilities::Capabilities;
 use host_control::{Catalog, Ceilings, Control, Outlet, Reader, Tokens};
 use host_egress::{Egress, EgressConfig, Vault};
@@ -39,10 +39,12 @@ use crate::guests::SandboxedGuests;
 use crate::health::Health;
 use crate::master_keys::KeyRotation;
 use crate::ports;
+use crate::quotas::{self, Stored, UsageView};
 use crate::repair::RunsRepair;
 use crate::stages::Stages;
 use crate::step_tests::StepTested;
 use crate::verification::{Logged, Verification};
+use crate::vitals::{self, Vitals};
 
 /// The store's folder below the data folder.
 pub(crate) const STORE: &str = "store";
@@ -76,7 +78,14 @@ impl Server {
         let registry = Registry::new(Arc::clone(&store), blobs.clone(), Arc::clone(&clock));
         crate::builtin::publish(&registry).await?;
         let vault = Arc::new(Vault::new(Arc::clone(&store), config.secrets.load_or_create().await?));
-        let egress = EgressConfig { policy: config.policy, ..EgressConfig::default() };
+        let quotas = Quotas::new(config.quotas, Arc::clone(&clock), Arc::new(Stored(Arc::clone(&sled))));
+        let vitals = Arc::new(Vitals::new(config.reserves, vitals::machine(&config.data)));
+        let toll = quotas.clone();
+        let egress = EgressConfig {
+            policy: config.policy,
+            toll: Arc::new(move |tenant| toll.outbound(tenant).map_err(|passed| passed.to_string())),
+            ..EgressConfig::default()
+        };
         let egress = Arc::new(Egress::new(egress, Arc::clone(&vault), Arc::clone(&clock))?);
         let capabilities = Capabilities {
             store: Arc::clone(&store),
@@ -89,6 +98,11 @@ impl Server {
         let components = Arc::new(Components(registry.clone()));
         let sandbox = Arc::new(Sandbox::start(settings, Arc::new(capabilities), components)?);
 
+        let toll = quotas.clone();
+        sandbox.count_logs(Box::new(move |tenant, bytes| {
+            toll.log(tenant, bytes).map_err(|passed| passed.to_string())
+        }));
+
         let routes = Arc::new(Routes::default());
         let admission = Arc::new(Admission::new(config.admission));
         let border = Arc::new(Border::new(Arc::clone(&routes), Arc::clone(&egress)));
@@ -99,6 +113,8 @@ impl Server {
             registry: registry.clone(),
             clock: Arc::clone(&clock),
             border: Arc::clone(&border),
+            quotas: quotas.clone(),
+            vitals: Arc::clone(&vitals),
             evaluator: tokio::sync::OnceCell::new(),
         });
         // Connections wait until it serves; the address is known to what is made before.
@@ -126,6 +142,7 @@ impl Server {
         let outlet = Box::new(Serving {
             routes: Arc::clone(&routes),
             sandbox: Arc::clone(&sandbox),
+            quotas: quotas.clone(),
             schedules: scheduler.schedules(),
         });
         let ceilings =
@@ -134,8 +151,12 @@ impl Server {
             Reader { calls: Arc::clone(&guests) as _, registry: registry.clone(), blobs: blobs.clone() };
         let catalog = Catalog::open(Arc::clone(&store), registry.clone(), ceilings, outlet, reader).await?;
 
+        quotas::restore(&quotas, &*store, &routes.tenants()).await?;
         runs.recover().await?;
         let (stop_background, background) = (CancellationToken::new(), TaskTracker::new());
+        background.spawn(quotas::keep(quotas.clone(), Arc::clone(&store), stop_background.clone()));
+        let (watched, stop) = (Arc::clone(&vitals), stop_background.clone());
+        background.spawn(async move { watched.watch(stop).await });
         background.spawn(scheduler.run(stop_background.clone()));
         let follower = Arc::clone(&catalog);
         let stop = stop_background.clone();
@@ -153,6 +174,7 @@ impl Server {
             events: Arc::new(ports::RunsView(Arc::clone(&runs))),
             repair: Arc::new(RunsRepair(Arc::clone(&runs))),
             step_tests: Arc::new(StepTested(Arc::clone(&runs))),
+            usage: Arc::new(UsageView(quotas)),
             secrets: Arc::new(ports::Secrets(Arc::clone(&vault))),
             authorizations: Arc::new(Authorizing { egress: Arc::clone(&egress), public_url }),
             keys: Arc::new(KeyRotation {
@@ -173,13 +195,17 @@ impl Server {
             runs: Arc::clone(&runs),
             tokens,
             border,
+            vitals: Arc::clone(&vitals),
         });
+        let stop_serving = CancellationToken::new();
         let health = Health {
             admission: Arc::clone(&admission),
             sandbox: Arc::clone(&sandbox),
             store: sled,
             egress,
             metrics_by_connection: config.metrics_by_connection,
+            vitals,
+            stopping: stop_serving.clone(),
         };
         let router = Router::new()
             .merge(host_control::router(control))
@@ -188,7 +214,6 @@ impl Server {
             .route("/", get(async || axum::response::Redirect::temporary("/api/v1/openapi.json")));
         let front = host_ingress::Front::new(stages, config.ingress, router).behind(config.trusted_proxies);
 
-        let stop_serving = CancellationToken::new();
         let serving = host_ingress::serve(listener, front, config.http, stop_serving.clone());
         let http = background.spawn(serving);
         Ok(Self {
@@ -248,6 +273,7 @@ impl Source for Components {
 struct Serving {
     routes: Arc<Routes>,
     sandbox: Arc<Sandbox>,
+    quotas: Quotas,
     schedules: ScheduleSet,
 }
 
@@ -257,6 +283,7 @@ impl Outlet for Serving {
         let tenants = self.routes.tenants();
         let weights = tenants.iter().filter_map(|tenant| Some((tenant.name.clone(), tenant.weight?)));
         self.sandbox.weigh(weights.collect());
+        quotas::set_own(&self.quotas, &tenants);
         self.schedules.replace(schedules);
     }
 }

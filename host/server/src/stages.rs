@@ -17,7 +17,7 @@ use host_model::outcome::CallError;
 use host_model::resource::Connection;
 use host_model::run::StartedBy;
 use host_routing::{Routed, Routes, Target};
-use host_runs::{AcceptError, Accepted, DeliverError, Idempotency, NewRun, Runs};
+use host_runs::{AcceptError, Accepted, DeliverError, Idempotency, NewRun, NoRoom, Runs};
 use host_sandbox::Sandbox;
 use host_webhooks::Verified;
 use http::{HeaderValue, StatusCode, Uri, header};
@@ -26,6 +26,7 @@ use crate::border::Border;
 use crate::guests::SandboxedGuests;
 use crate::triggers::TriggerError;
 use crate::verification::Verification;
+use crate::vitals::Vitals;
 
 /// How long `/run` waits for the result if the caller does not say.
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
@@ -42,6 +43,7 @@ pub(crate) struct Stages {
     pub(crate) runs: Arc<Runs>,
     pub(crate) tokens: Tokens,
     pub(crate) border: Arc<Border>,
+    pub(crate) vitals: Arc<Vitals>,
 }
 
 impl host_ingress::Stages for Stages {
@@ -77,6 +79,9 @@ impl Stages {
             Target::Workflow(_) => return Err(Refusal::NoRoute),
         };
         let verified = self.verification.verify(&connection, &mut inbound).await?;
+        if let Some(what) = self.vitals.short_of_memory() {
+            return Err(Refusal::Short { what });
+        }
         let endpoint = match &routed.target {
             Target::Endpoint { endpoint, .. } => endpoint,
             Target::Proxy { path, .. } => {
@@ -318,6 +323,10 @@ fn not_accepted(error: AcceptError) -> Refusal {
             let cause =
                 std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
             Refusal::Declined(CallError::InvalidInput(format!("{error}{cause}")))
+        }
+        AcceptError::NoRoom(NoRoom::Host(what)) => Refusal::Short { what },
+        AcceptError::NoRoom(why) => {
+            Refusal::OverQuota { why: why.to_string(), retry_after: why.retry_after() }
         }
         AcceptError::Conflict | AcceptError::Store(_) | AcceptError::Interrupted => Refusal::internal(error),
     }

@@ -85,8 +85,10 @@ async fn an_integrator_sets_a_crm_up_calls_it_and_runs_a_workflow() {
         let published = operator.types(&["publish", example(package).to_str().unwrap()]).await.exit(0);
         assert!(published.out.contains(&format!("example/{package}@0.1.0: published")), "{published:?}");
     }
-    let made =
-        operator.types(&["--json", "--tenant", "acme", "token", "create", "--role", "admin", "--note", "ada"]).await.exit(0);
+    let made = operator
+        .types(&["--json", "--tenant", "acme", "token", "create", "--role", "admin", "--note", "ada"])
+        .await
+        .exit(0);
     let user = User::of(&host, made.json()["token"].as_str().unwrap());
 
     // Secrets come from a pipe, so that no shell remembers them; the newline of `echo` is not one's value.

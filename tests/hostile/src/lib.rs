@@ -19,6 +19,7 @@ mod lost;
 mod outside;
 mod outward;
 mod packages;
+mod quotas;
 mod scene;
 mod servers;
 mod steps;

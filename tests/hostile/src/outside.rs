@@ -2,6 +2,7 @@
 //! a bounded answer, the host its socket back, and a bystander is answered meanwhile.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tests_harness::{Connection, HostBuilder};
@@ -13,14 +14,16 @@ use crate::scene::Scene;
 
 /// A server that reads a little of each request, writes this, and then the
 /// piece again and again, if there is one.
-async fn saying(head: &'static str, piece: &'static str) -> SocketAddr {
+async fn saying(head: &'static str, piece: &str) -> SocketAddr {
+    let piece: Arc<str> = piece.into();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let tasks = TaskTracker::new();
     tasks.clone().spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
+            let piece = Arc::clone(&piece);
             tasks.spawn(async move {
-                socket.read(&mut [0; 1024]).await.ok();
+                let _asked = socket.read(&mut [0; 1024]).await;
                 socket.write_all(head.as_bytes()).await.ok();
                 while !piece.is_empty() && socket.write_all(piece.as_bytes()).await.is_ok() {}
             });
@@ -61,12 +64,14 @@ async fn lengths_that_contradict_each_other_are_no_answer() {
 
 #[tokio::test]
 async fn heads_and_bodies_without_an_end_end_at_their_bound() {
+    let more = "more".repeat(1_000);
+    let chunk = format!("fa0\r\n{more}\r\n");
     for (head, piece, want) in [
         ("HTTP/1.1 200 OK\r\n", "x-more: and more\r\n", "ConnectionFailed"),
         ("HTTP/1.1 200 OK\r\nx-long: ", "xxxxxxxxxxxxxxxx", "ConnectionFailed"),
-        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "4\r\nmore\r\n", "ResponseTooLarge"),
-        ("HTTP/1.1 200 OK\r\n\r\n", "more and more", "ResponseTooLarge"),
-        ("HTTP/1.1 200 OK\r\ncontent-length: 9000000000\r\n\r\n", "more", "ResponseTooLarge"),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", &chunk, "ResponseTooLarge"),
+        ("HTTP/1.1 200 OK\r\n\r\n", &more, "ResponseTooLarge"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 9000000000\r\n\r\n", &more, "ResponseTooLarge"),
         ("HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n", "Timeout"),
     ] {
         let (_scene, report) = asked(saying(head, piece).await, 5_000).await;

@@ -83,7 +83,8 @@ async fn other_ports_schemes_and_names_that_look_alike_are_other_origins() {
     let error = fetch(&scene, "fetch", json!({ "url": "http://аpple.example/" })).await["error"].to_string();
     assert!(error.contains("xn--pple-43d.example"), "the refusal shows what the name is: {error}");
     // Full-width letters are the same name to every resolver, and so to the gate.
-    let same = fetch(&scene, "fetch", json!({ "url": "http://ａｐｐｌｅ.example/" })).await["error"].to_string();
+    let same =
+        fetch(&scene, "fetch", json!({ "url": "http://ａｐｐｌｅ.example/" })).await["error"].to_string();
     assert!(!same.contains("manifest does not ask"), "{same}");
     assert!(upstreams.received().is_empty());
 }

@@ -109,7 +109,7 @@ async fn a_manifest_with_an_unknown_key_names_its_line_and_the_nearest() {
     check(
         "[grants]\nkv",
         "[grants]\nkw",
-        &["wharf.toml line 9", "unknown field `kw`, expected `http` or `kv`"],
+        &["wharf.toml line 9", "unknown field `kw`, expected one of `http`, `smtp`, `kv`"],
     )
     .await;
     check(

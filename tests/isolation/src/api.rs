@@ -123,7 +123,7 @@ async fn a_workflow_is_started_by_those_whose_role_may_and_a_program_sees_its_ow
         let started = with_token(&host, &as_role, &Method::POST, "/run/one/work", "1").await.expect(status);
         with_token(&host, &as_role, &Method::POST, "/run/two/work", "1").await.expect(404);
         if (role, status) == ("service", 200) {
-            let own = started.json()["id"].clone();
+            let own = started.json()["run"].clone();
             let listed = as_role.api(Method::GET, "/runs", "").await.expect(200).json();
             let ids: Vec<_> = listed.as_array().unwrap().iter().map(|run| &run["id"]).collect();
             assert_eq!(ids, [&own]);

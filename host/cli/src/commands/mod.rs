@@ -14,6 +14,7 @@ mod step_test;
 mod tenants;
 mod tokens;
 mod topics;
+mod usage;
 
 use std::fmt;
 
@@ -47,6 +48,7 @@ pub(crate) async fn run(
             None => call::check(session, &connection, report).await,
         },
         Command::Connection(Connections::Authorize { name }) => connections::authorize(session, &name).await,
+        Command::Usage => usage::run(session).await,
         Command::Run { workflow, data, wait, no_wait, idempotency_key } => {
             let wait = (!no_wait).then_some(wait);
             run_workflow::run(session, &workflow, data.as_deref(), wait, idempotency_key).await

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use host_control::ports::{
     Authorizations, Beginning, Calls, EventError, Events, Keys, PortError, Rotated, RunPage, RunQuery,
-    RunStory, Runs, Secrets, StepTest, StepTests, Topics,
+    RunStory, Runs, Secrets, StepTest, StepTests, Topics, Usage as UsagePort,
 };
 use host_model::clock::Timestamp;
 use host_model::effects::BoxFuture;
 use host_model::id::{RunId, TokenId};
 use host_model::name::{EndpointName, SecretName, TenantId, TopicName};
 use host_model::outcome::{Bound, CallError, Exceeded, Finished, Outcome, Usage};
+use host_model::quota::{Quota, QuotaUse};
 use host_model::resource::{Connection, Package};
 use host_model::run::{Run, StartedBy};
 use secrecy::{ExposeSecret, SecretString};
@@ -289,5 +290,13 @@ impl Secrets for FakeSecrets {
             .map(|(_, name)| name.clone())
             .collect();
         Box::pin(async move { Ok(names) })
+    }
+}
+
+pub struct FakeUsage;
+
+impl UsagePort for FakeUsage {
+    fn usage(&self, _: &TenantId) -> Vec<QuotaUse> {
+        vec![QuotaUse { quota: Quota::RunsPerDay, used: 8, limit: 10, near: true, resets_at: None }]
     }
 }

@@ -134,6 +134,7 @@ pub async fn control(store: &Arc<MemoryStore>, blobs: &Blobs) -> (Control, Arc<S
         repair: Arc::new(FakeRepair::default()),
         step_tests: step_tests.clone(),
         topics: Arc::new(FakeTopics),
+        usage: Arc::new(FakeUsage),
         secrets: Arc::new(FakeSecrets::default()),
         authorizations: Arc::new(FakeAuthorizations),
         keys: Arc::new(FakeKeys),

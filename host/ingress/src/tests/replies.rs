@@ -219,7 +219,13 @@ async fn every_refusal_has_one_status_and_one_code() {
     check(|| R::MethodNotAllowed { allow: "POST" }, 405, "method-not-allowed", "POST").await;
     check(|| R::BadRequest("it has no head".into()), 400, "bad-request", "it has no head").await;
     check(|| R::Unauthorized, 401, "unauthorized", "Bearer").await;
-    check(|| R::TooManyFailures { retry_after: Duration::from_secs(6) }, 429, "too-many-failures", "6").await;
+    check(
+        || R::TooManyFailures { retry_after: Duration::from_secs(6) },
+        429,
+        "too-many-failures",
+        "your address",
+    )
+    .await;
     check(|| R::Forbidden("a viewer".into()), 403, "forbidden", "").await;
     check(|| R::UriTooLong { limit: 7 }, 414, "uri-too-long", "7 bytes").await;
     check(|| R::HeadersTooLarge { lines: 3, bytes: 7 }, 431, "headers-too-large", "3 lines or 7 bytes").await;
@@ -228,6 +234,9 @@ async fn every_refusal_has_one_status_and_one_code() {
     check(|| R::KeyReused, 422, "idempotency-key-reused", "new key").await;
     check(|| R::Busy { retry_after: Duration::ZERO }, 429, "busy", "").await;
     check(|| R::Draining, 503, "draining", "").await;
+    check(|| R::Short { what: "disk" }, 503, "host-short", "short of disk").await;
+    let over = || R::OverQuota { why: "quota `runs-per-day`".into(), retry_after: Duration::from_secs(9) };
+    check(over, 429, "quota-used-up", "runs-per-day").await;
     check(|| R::Full, 503, "full", "").await;
     check(|| R::GuestFailed("hush".into()), 502, "connector-failed", "").await;
     check(|| R::internal("hush"), 500, "internal", "").await;

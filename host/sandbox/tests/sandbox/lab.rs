@@ -85,12 +85,8 @@ impl Lab {
         let clock = Arc::new(SimClock::at("2026-11-21T12:00:00Z".parse().unwrap()));
         let config = EgressConfig { policy, ..EgressConfig::default() };
         let egress = Egress::new(config, vault, clock.clone()).unwrap();
-        let capabilities = Arc::new(Capabilities {
-            store,
-            egress: Arc::new(egress),
-            clock,
-            kv_quota: KvQuota::default(),
-        });
+        let capabilities =
+            Arc::new(Capabilities { store, egress: Arc::new(egress), clock, kv_quota: KvQuota::default() });
         let settings = Settings { engine, artefacts: artefacts.to_owned(), compiler };
         let shelf = Arc::new(Shelf::default());
         let sandbox = Sandbox::start(settings, capabilities, shelf.clone()).unwrap();
