@@ -12,6 +12,8 @@ const CASES: &[(&str, &str)] = &[
     ("http/outgoing", "no_socket_carries_the_requests_of_two_connections"),
     ("kv/store", "the_same_key_of_two_tenants_is_two_values"),
     ("log/log", "each_tenants_lines_are_in_its_own_runs"),
+    ("panic/panic", "each_tenants_panic_is_told_in_its_own_call"),
+    ("smtp/submission", "each_tenants_mail_goes_with_its_own_login"),
     ("workflow/calls", "each_tenants_lines_are_in_its_own_runs"),
     ("workflow/run", "the_same_idempotency_key_of_two_tenants_is_two_keys"),
 ];

@@ -1,5 +1,6 @@
 //! What a guest can reach: only what is of its own connection.
 
+use reqwest::Method;
 use serde_json::json;
 use tests_harness::{Connection, Host, HostBuilder};
 
@@ -115,5 +116,21 @@ async fn each_tenants_lines_are_in_its_own_runs() {
     for (tenant, id, other) in [(&twins.one, &ids.0, "of two"), (&twins.two, &ids.1, "of one")] {
         let shown = tenant.run(id).await.to_string();
         assert!(shown.contains(&format!("of {}", tenant.name)) && !shown.contains(other), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn each_tenants_panic_is_told_in_its_own_call() {
+    let host = Host::start().await;
+    let twins = Twins::set_up(&host, &["panic-words"], &Connection::probe("panic-words").yaml()).await;
+    let path = "/connections/panic-words/call/go?report=true";
+    let (one, two) = tokio::join!(
+        twins.one.api(Method::POST, path, "\"of one\"".to_owned()),
+        twins.two.api(Method::POST, path, "\"of two\"".to_owned()),
+    );
+    for (answer, want) in [(one, "of one"), (two, "of two")] {
+        let told = answer.expect(200).json();
+        let [line] = told["log"].as_array().unwrap().as_slice() else { panic!("one line: {told}") };
+        assert_eq!(line["text"], want, "{told}");
     }
 }

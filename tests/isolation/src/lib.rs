@@ -8,6 +8,7 @@
 mod api;
 mod covered;
 mod guests;
+mod mail;
 mod places;
 mod sockets;
 mod starts;
