@@ -1,7 +1,7 @@
 # make demo   see one lead go through a host, end to end (ONCE=1: stop after the story)
 # make test   every test
 # make bench  measure, print a table, write target/bench/latest.json
-# make fuzz   look for what breaks a reader of strangers' texts (FUZZ_SECONDS=10 for each)
+# make fuzz   look for what breaks a reader of strangers' texts (FUZZ_ARGS: libFuzzer's)
 #
 # Each installs what is missing: the wasm targets of rustup's toolchain.
 
@@ -36,7 +36,8 @@ bench: guests
 	cargo build --quiet --release --bins
 	target/release/bench
 
-FUZZ_SECONDS ?= 10
+# As long as you like: FUZZ_ARGS=-max_total_time=600. By default it is the same each time, as CI needs it.
+FUZZ_ARGS ?= -runs=5000 -seed=1
 FUZZ := --fuzz-dir tests/fuzz --dev --sanitizer none --features libfuzzer
 
 # The stable compiler has the coverage that the fuzzer needs; the sanitizers, which it has not, find little in safe code.
@@ -46,5 +47,5 @@ fuzz:
 	for target in $$(cargo fuzz list --fuzz-dir tests/fuzz); do \
 	  mkdir -p target/fuzz/$$target; \
 	  cargo fuzz run $(FUZZ) $$target target/fuzz/$$target tests/fuzz/seeds/$$target -- \
-	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1; \
+	    $(FUZZ_ARGS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1; \
 	done
