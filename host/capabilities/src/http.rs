@@ -61,7 +61,7 @@ impl outgoing::Host for Call {
 
 impl Call {
     /// Leaves a line about an exchange in the call's log, whatever came of it.
-    fn note(&mut self, exchange: &ExchangeInfo) {
+    pub(crate) fn note(&mut self, exchange: &ExchangeInfo) {
         let line = self.line(Level::Debug, &exchange.to_string());
         self.log.push(line);
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use host_egress::{Attachment, Mail, MailError, SendLimits};
-use host_model::outcome::Level;
 
 use crate::Call;
 use crate::bindings::connector::wharf::smtp::submission;
@@ -25,8 +24,7 @@ impl submission::Host for Call {
         let limits = SendLimits { timeout: bounds.wall, body_bytes: bounds.body_bytes };
         let egress = Arc::clone(&self.host.egress);
         let (sent, exchange) = egress.send_mail(&connection, &server, mail, limits).await;
-        let line = self.line(Level::Debug, &exchange.info().to_string());
-        self.log.push(line);
+        self.note(&exchange.info());
         Ok(sent.map_err(Into::into))
     }
 }

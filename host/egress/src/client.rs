@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use host_model::clock::Clock;
 use host_model::name::TenantId;
-use host_model::resource::Connection;
+use host_model::resource::{Connection, EgressSettings};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use rustls::pki_types::CertificateDer;
@@ -84,6 +84,14 @@ pub struct SendLimits {
     pub body_bytes: u64,
 }
 
+impl SendLimits {
+    /// When an exchange that begins now must be over: the connection may lower its time.
+    pub(crate) fn deadline(&self, settings: &EgressSettings) -> Instant {
+        let timeout = settings.total.map_or(self.timeout, |total| total.min(self.timeout));
+        Instant::now().checked_add(timeout).unwrap_or_else(far_future)
+    }
+}
+
 /// An exchange's outcome, and its record for the run's log, which is there
 /// whatever the outcome.
 #[derive(Debug)]
@@ -145,8 +153,7 @@ impl Egress {
         limits: SendLimits,
     ) -> Sent<AnswerBody> {
         let exchange = Exchange::begin(request.method(), request.uri());
-        let timeout = connection.egress.total.map_or(limits.timeout, |total| total.min(limits.timeout));
-        let deadline = Instant::now().checked_add(timeout).unwrap_or_else(far_future);
+        let deadline = limits.deadline(&connection.egress);
         let body_bytes = limits.body_bytes;
         let (way, connection) = (Arc::clone(&self.0), Arc::clone(connection));
         let toll = (self.0.toll)(&connection.tenant).map_err(EgressError::Denied);

@@ -92,8 +92,7 @@ pub enum StartedBy {
     /// A step of this run, which waits for it.
     Run(RunId),
     /// A call of `/run/{tenant}/{workflow}`, or `wharf run`, with this token;
-    /// none
-    /// for tests, and if a host took it that did not tell yet.
+    /// none for tests, and if a host took it that did not tell yet.
     Manual(Option<TokenId>),
 }
 
@@ -431,4 +430,11 @@ pub struct Step {
     /// The place in the workflow's source that asked for it: `lead.yaml:12 create`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
+}
+
+#[test]
+fn a_run_that_was_started_by_hand_before_tokens_were_noted_is_still_read() {
+    let read = |text| serde_json::from_str::<StartedBy>(text).unwrap();
+    assert_eq!(read(r#"{"by":"manual"}"#), StartedBy::Manual(None));
+    assert_eq!(read(r#"{"by":"manual","name":null}"#), StartedBy::Manual(None));
 }

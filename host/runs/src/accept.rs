@@ -271,7 +271,7 @@ impl Runs {
     fn room(&self, runs: &[(TenantId, RunId)], commit: &Commit) -> Result<Vec<Box<dyn Room>>, NoRoom> {
         let mut each: BTreeMap<&TenantId, u64> = BTreeMap::new();
         runs.iter().for_each(|(tenant, _)| *each.entry(tenant).or_default() += 1);
-        let bytes = commit.put.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum();
+        let bytes = commit.bytes();
         each.into_iter().map(|(tenant, runs)| self.guests.room(tenant, runs, bytes)).collect()
     }
 

@@ -162,8 +162,7 @@ impl Core {
             runs.clone_from(&all);
         }
         if !starts.is_empty() {
-            let bytes = commit.put.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum();
-            match self.guests.room(&self.tenant, starts.len() as u64, bytes) {
+            match self.guests.room(&self.tenant, starts.len() as u64, commit.bytes()) {
                 // The step's own commit cannot fail for the runs' sake.
                 Ok(room) => room.keep(),
                 Err(why) => {

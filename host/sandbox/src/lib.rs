@@ -31,7 +31,7 @@ mod workflow;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use host_capabilities::Capabilities;
@@ -69,6 +69,8 @@ pub struct Settings {
     pub artefacts: PathBuf,
     /// The program that compiles when called as `PROGRAM compile-component`.
     pub compiler: PathBuf,
+    /// Asked about what each call logged.
+    pub log_toll: LogToll,
 }
 
 /// Why a sandbox could not start.
@@ -118,7 +120,7 @@ pub struct Sandbox {
     run_slots: Arc<Semaphore>,
     allocation: Allocation,
     turns: Turns,
-    log_toll: OnceLock<LogToll>,
+    log_toll: LogToll,
     tasks: TaskTracker,
 }
 
@@ -145,7 +147,7 @@ impl Sandbox {
             run_slots,
             allocation,
             turns,
-            log_toll: OnceLock::new(),
+            log_toll: settings.log_toll,
             tasks,
         })
     }
@@ -161,12 +163,6 @@ impl Sandbox {
         self.turns.weigh(weights);
     }
 
-    /// Counts what tenants log from now on, against their quotas.
-    pub fn count_logs(&self, toll: LogToll) {
-        // Only the first counts: there is one set of quotas.
-        let _ = self.log_toll.set(toll);
-    }
-
     /// Runs a tenant's call, in turns with others'. Of what it logged is kept
     /// what the tenant's quota allows.
     pub(crate) async fn take_turns<F, T>(
@@ -179,8 +175,9 @@ impl Sandbox {
         T: Send + 'static,
     {
         let mut finished = self.turns.run(tenant, call).await?;
-        if let (Some(first), Some(tenant), Some(toll)) = (finished.log.first(), tenant, self.log_toll.get())
-            && let Err(why) = toll(tenant, finished.log.iter().map(|line| line.text.len() as u64).sum())
+        if let (Some(first), Some(tenant)) = (finished.log.first(), tenant)
+            && let Err(why) =
+                (self.log_toll)(tenant, finished.log.iter().map(|line| line.text.len() as u64).sum())
         {
             let text = format!("{} lines are not kept: {why}", finished.log.len());
             finished.log = vec![LogLine { time: first.time, level: Level::Warn, text }];

@@ -93,15 +93,17 @@ impl Server {
             clock: Arc::clone(&clock),
             kv_quota: config.kv,
         };
-        let settings =
-            Settings { engine: config.engine, artefacts: config.artefacts, compiler: config.compiler };
+        let toll = quotas.clone();
+        let settings = Settings {
+            engine: config.engine,
+            artefacts: config.artefacts,
+            compiler: config.compiler,
+            log_toll: Box::new(move |tenant, bytes| {
+                toll.log(tenant, bytes).map_err(|passed| passed.to_string())
+            }),
+        };
         let components = Arc::new(Components(registry.clone()));
         let sandbox = Arc::new(Sandbox::start(settings, Arc::new(capabilities), components)?);
-
-        let toll = quotas.clone();
-        sandbox.count_logs(Box::new(move |tenant, bytes| {
-            toll.log(tenant, bytes).map_err(|passed| passed.to_string())
-        }));
 
         let routes = Arc::new(Routes::default());
         let admission = Arc::new(Admission::new(config.admission));

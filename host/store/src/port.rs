@@ -103,6 +103,11 @@ impl Commit {
         self.require.len() + self.put.len() + self.delete.len()
     }
 
+    /// Bytes of what it puts, keys and values.
+    pub fn bytes(&self) -> u64 {
+        self.put.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum()
+    }
+
     /// Deletes the key.
     #[must_use]
     pub fn delete(mut self, key: impl Into<Bytes>) -> Self {

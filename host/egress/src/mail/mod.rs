@@ -29,7 +29,6 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout_at};
 
-use crate::answer::far_future;
 use crate::client::{SendLimits, Way};
 use crate::dial::DialError;
 use crate::error::EgressError;
@@ -89,8 +88,7 @@ pub(crate) async fn send(
 ) -> (Result<String, MailError>, Exchange) {
     let method = Method::from_bytes(b"MAIL").unwrap_or_default();
     let exchange = Exchange::begin(&method, &Uri::from_static("/"));
-    let timeout = connection.egress.total.map_or(limits.timeout, |total| total.min(limits.timeout));
-    let deadline = Instant::now().checked_add(timeout).unwrap_or_else(far_future);
+    let deadline = limits.deadline(&connection.egress);
     let body_bytes = limits.body_bytes.min(connection.egress.request_bytes);
     let sending = Box::pin(hand_over(way, connection, server, mail, body_bytes, deadline, &exchange));
     let result = timeout_at(deadline, sending).await.unwrap_or(Err(MailError::Timeout));
@@ -139,16 +137,15 @@ async fn hand_over(
     let connecting = tokio::time::timeout(pool.settings.connect, wire::connect(way, &origin)).await;
     let silent = || MailError::ConnectionFailed(format!("`{}` did not greet in time", origin.host));
     let mut server = connecting.map_err(|_| silent())??;
-    let (secret, credentials, needles) = match login {
-        Some(Login { secret, credentials, needles }) => (Some(secret), Some(credentials), needles),
-        None => (None, None, Needles::default()),
-    };
-    if let (Some(secret), Some(credentials)) = (secret, credentials) {
-        let answer = server.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await;
+    let mut needles = Needles::default();
+    if let Some(login) = login {
+        needles = login.needles;
+        let answer = server.auth(&[Mechanism::Plain, Mechanism::Login], &login.credentials).await;
         answer.map_err(|error| match explain(&error, &needles) {
-            MailError::Rejected(why) | MailError::Other(why) => {
-                MailError::Unauthorized(format!("`{}` refused the secret `{secret}`: {why}", origin.host))
-            }
+            MailError::Rejected(why) | MailError::Other(why) => MailError::Unauthorized(format!(
+                "`{}` refused the secret `{}`: {why}",
+                origin.host, login.secret
+            )),
             other => other,
         })?;
     }

@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::authorize::{AuthorizeError, Begun, Pending};
 use self::endpoint::{Endpoint, NoToken};
-use self::grant::{Grant, GrantId, fingerprint};
+use self::grant::{Grant, GrantId};
 pub use self::records::refused_grants;
 use crate::error::EgressError;
 use crate::policy::Policy;
@@ -251,8 +251,7 @@ impl Oauth {
 
     /// The stored grant, if it is of this server, client and scopes.
     async fn stored(&self, id: &GrantId, oauth: &Oauth2) -> Result<Option<Stored>, EgressError> {
-        let stored = self.load(id).await.map_err(|error| self.internal(id, &error))?;
-        Ok(stored.filter(|(grant, _)| grant.of == fingerprint(oauth)))
+        self.current(id, oauth).await.map_err(|error| self.internal(id, &error))
     }
 
     fn turn(&self, id: &GrantId) -> Turn {

@@ -2,7 +2,7 @@
 
 use host_model::manifest::Flow;
 use host_model::name::{ConnectionName, TenantId};
-use host_model::resource::{Connection, CredentialPlace};
+use host_model::resource::{Connection, CredentialPlace, Oauth2};
 use host_store::{StoreError, Version};
 
 use super::Oauth;
@@ -17,6 +17,15 @@ impl Oauth {
             return Ok(None);
         };
         Ok(Grant::read(&plain).map(|grant| (grant, version)))
+    }
+
+    /// The same, if it is of this server, client and scopes.
+    pub(super) async fn current(
+        &self,
+        id: &GrantId,
+        oauth: &Oauth2,
+    ) -> Result<Option<(Grant, Version)>, VaultError> {
+        Ok(self.load(id).await?.filter(|(grant, _)| grant.of == fingerprint(oauth)))
     }
 
     /// Keeps a grant in place of the one that was read; a conflict if another is there now.
@@ -51,8 +60,7 @@ impl Oauth {
             if oauth.flow != Flow::AuthorizationCode {
                 continue;
             }
-            let stored = self.load(&GrantId::of(connection, &credential.name)).await?;
-            match stored.filter(|(grant, _)| grant.of == fingerprint(oauth)) {
+            match self.current(&GrantId::of(connection, &credential.name), oauth).await? {
                 None => return Ok(Some("nobody has authorized it yet".to_owned())),
                 Some((grant, _)) => {
                     if let Some(why) = &grant.refused {

@@ -87,7 +87,8 @@ impl Lab {
         let egress = Egress::new(config, vault, clock.clone()).unwrap();
         let capabilities =
             Arc::new(Capabilities { store, egress: Arc::new(egress), clock, kv_quota: KvQuota::default() });
-        let settings = Settings { engine, artefacts: artefacts.to_owned(), compiler };
+        let log_toll = Box::new(|_: &_, _| Ok(()));
+        let settings = Settings { engine, artefacts: artefacts.to_owned(), compiler, log_toll };
         let shelf = Arc::new(Shelf::default());
         let sandbox = Sandbox::start(settings, capabilities, shelf.clone()).unwrap();
         Self { sandbox: Arc::new(sandbox), upstream: "http://127.0.0.1:1".to_owned(), shelf }
