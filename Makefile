@@ -1,13 +1,14 @@
 # make demo   see one lead go through a host, end to end (ONCE=1: stop after the story)
 # make test   every test
 # make bench  measure, print a table, write target/bench/latest.json
+# make hostile  the hostile suite, one story at a time, and a table of what each cost
 # make fuzz   look for what breaks a reader of strangers' texts (FUZZ_ARGS: libFuzzer's)
 #
 # Each installs what is missing: the wasm targets of rustup's toolchain.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: demo test bench fuzz guests setup
+.PHONY: demo test bench hostile fuzz guests setup
 
 WASM := wasm32-unknown-unknown
 
@@ -35,6 +36,14 @@ test: guests
 bench: guests
 	cargo build --quiet --release --bins
 	target/release/bench
+
+# The table is printed also if a story fails; one at a time, so that each is measured alone.
+hostile: guests
+	cargo build --quiet --bins
+	rm -rf target/hostile && mkdir -p target/hostile
+	status=0; WHARF_HOSTILE_ROWS=$(CURDIR)/target/hostile \
+	  cargo test --quiet -p tests-hostile --lib -- --test-threads=1 || status=$$?; \
+	target/debug/hostile-table target/hostile && exit $$status
 
 # As long as you like: FUZZ_ARGS=-max_total_time=600. By default it is the same each time, as CI needs it.
 FUZZ_ARGS ?= -runs=5000 -seed=1

@@ -52,6 +52,15 @@ macro_rules! connector {
         }
     };
     (name: $name:literal, manifest: $more:literal, go: $go:expr, hook: $hook:expr, describe: $describe:expr $(,)?) => {
+        $crate::connector! {
+            name: $name, manifest: $more, go: $go, hook: $hook, describe: $describe,
+            check: || Ok("a probe".to_owned()),
+        }
+    };
+    (
+        name: $name:literal, manifest: $more:literal, go: $go:expr, hook: $hook:expr, describe: $describe:expr,
+        check: $check:expr $(,)?
+    ) => {
         struct Probe;
 
         impl ::wharf_sdk::bindings::connector::exports::wharf::endpoints::endpoints::Guest for Probe {
@@ -61,7 +70,9 @@ macro_rules! connector {
                 describe()
             }
             fn check() -> $crate::Gave {
-                Ok("a probe".to_owned())
+                $crate::start();
+                let check: fn() -> $crate::Gave = $check;
+                check()
             }
             fn call(request: $crate::CallRequest) -> $crate::Gave {
                 $crate::start();

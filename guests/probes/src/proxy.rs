@@ -38,10 +38,14 @@ pub fn say(out: ResponseOutparam, text: &str) {
     let _ = OutgoingBody::finish(body, None);
 }
 
-/// A `wasi:http/proxy` component with one behaviour.
+/// A `wasi:http/proxy` component with one behaviour; `manifest` is what
+/// `wharf.toml` says besides name, version and world.
 #[macro_export]
 macro_rules! proxy {
     (name: $name:literal, handle: $handle:expr $(,)?) => {
+        $crate::proxy! { name: $name, manifest: "", handle: $handle }
+    };
+    (name: $name:literal, manifest: $more:literal, handle: $handle:expr $(,)?) => {
         struct Probe;
 
         impl $crate::proxy::bindings::exports::wasi::http::incoming_handler::Guest for Probe {
@@ -53,7 +57,8 @@ macro_rules! proxy {
 
         $crate::proxy::bindings::export_proxy!(Probe with_types_in $crate::proxy::bindings);
         ::wharf_sdk::embed_manifest!(
-            concat!("name = \"probe/", $name, "\"\nversion = \"0.1.0\"\nworld = \"http-proxy\"\n").as_bytes()
+            concat!("name = \"probe/", $name, "\"\nversion = \"0.1.0\"\nworld = \"http-proxy\"\n", $more)
+                .as_bytes()
         );
     };
 }

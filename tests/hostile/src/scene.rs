@@ -2,11 +2,16 @@
 //! that must answer whatever she does.
 
 use std::pin::pin;
+use std::time::Instant;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use tests_harness::{Answer, Connection, Host, HostBuilder, Tenant, probe};
 
+use crate::watch::{ALONE, Told, Watch};
+
 pub(crate) struct Scene {
+    watch: Option<Watch>, // dropped first: it looks at the host's process
     pub(crate) host: Host,
     mallory: String,
     bystander: String,
@@ -34,7 +39,7 @@ impl Scene {
         let bystander = host.tenant("bystander").await;
         bystander.apply(&Connection::probe("echo").yaml()).await;
         let (bystander, mallory) = (bystander.token, host.tenant("mallory").await.token);
-        Self { host, mallory, bystander }
+        Self { watch: Watch::wanted(), host, mallory, bystander }
     }
 
     /// Publishes a probe, if it is not there yet.
@@ -59,16 +64,34 @@ impl Scene {
 
     /// Does something hostile. The bystander calls meanwhile, again and again,
     /// and once more afterwards; each of its calls must be answered.
-    pub(crate) async fn beside<T>(&self, hostile: impl Future<Output = T>) -> T {
+    pub(crate) async fn beside<T: Told>(&self, hostile: impl Future<Output = T>) -> T {
+        self.base_line().await;
         let mut hostile = pin!(hostile);
+        let began = Instant::now();
         let outcome = loop {
+            let asked = Instant::now();
             tokio::select! {
                 outcome = &mut hostile => break outcome,
-                () = self.bystander_is_served() => {}
+                () = self.bystander_is_served() => {
+                    self.watch.as_ref().inspect(|watch| watch.served(asked.elapsed()));
+                }
             }
         };
+        self.watch.as_ref().inspect(|watch| watch.ended(began.elapsed(), &outcome));
         self.bystander_is_served().await;
         outcome
+    }
+
+    /// How the bystander is served by this host while nothing hostile happens, if it is wanted.
+    async fn base_line(&self) {
+        let Some(watch) = self.watch.as_ref().filter(|watch| watch.is_new(&self.host)) else { return };
+        let mut alone = Vec::with_capacity(ALONE);
+        for _ in 0..ALONE {
+            let asked = Instant::now();
+            self.bystander_is_served().await;
+            alone.push(asked.elapsed());
+        }
+        watch.begins(&self.host, alone);
     }
 
     /// Mallory calls `go` of a connection, beside the bystander, and asks for the whole report.
@@ -77,15 +100,29 @@ impl Scene {
         self.beside(mallory.call(connection, "go?report=true", input)).await.expect(200).json()
     }
 
+    /// Mallory calls `go` of a connection: one of many at once, to be put beside the bystander.
+    pub(crate) async fn mallory_calls(&self, connection: &str, input: Value) -> Answer {
+        self.mallory().call(connection, "go", input).await
+    }
+
     /// A stranger knocks at `hook` of a connection of mallory's, beside the bystander.
     pub(crate) async fn knock(&self, connection: &str, body: &'static str) -> Answer {
         let request = self.mallory().hook(&format!("{connection}/hook")).body(body);
         self.beside(self.host.ask(request)).await
     }
 
+    /// A run of a workflow of mallory's, once it has ended.
+    pub(crate) async fn ended_run(&self, workflow: &str, input: Value) -> Value {
+        let mallory = self.mallory();
+        let start = self.host.request(Method::POST, &format!("/run/mallory/{workflow}"));
+        let start = start.bearer_auth(&mallory.token).header("prefer", "respond-async").json(&input);
+        let answer = self.host.ask(start).await.expect(202);
+        mallory.ended(answer.json()["run"].as_str().unwrap()).await
+    }
+
     /// How many runs mallory has.
     pub(crate) async fn runs(&self) -> usize {
-        let runs = self.mallory().api(reqwest::Method::GET, "/runs", "").await.expect(200).json();
+        let runs = self.mallory().api(Method::GET, "/runs", "").await.expect(200).json();
         runs.as_array().unwrap().len()
     }
 }

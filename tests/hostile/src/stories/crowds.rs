@@ -1,5 +1,6 @@
 //! A tenant that asks for more at once than it may have.
 
+use futures::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 use tests_harness::{Answer, Connection, HostBuilder};
@@ -24,10 +25,9 @@ async fn a_crowd_gets_429_with_a_time_to_come_again_and_others_notice_nothing() 
     let wish = json!({ "url": format!("{lab}/slow?ms={SLOW_MS}") });
     let call = async || -> Answer { scene.mallory().call("fetch", "go", wish.clone()).await };
     let hook = || scene.host.ask(scene.mallory().hook("fetch/hook").json(&wish));
-    let crowd = async { tokio::join!(call(), call(), call(), call(), hook(), hook(), hook(), hook()) };
-    let (a, b, c, d, e, f, g, h) = Box::pin(scene.beside(crowd)).await;
-
-    let answers = [a, b, c, d, e, f, g, h];
+    let (calls, hooks) = (join_all((0..4).map(|_| call())), join_all((0..4).map(|_| hook())));
+    let (calls, hooks) = scene.beside(async { tokio::join!(calls, hooks) }).await;
+    let answers: Vec<_> = calls.into_iter().chain(hooks).collect();
     let served = answers.iter().filter(|answer| answer.status == 200).count();
     assert_eq!(served, 1, "{answers:?}");
     for answer in answers.iter().filter(|answer| answer.status != 200) {

@@ -54,6 +54,21 @@ fn server_with(body: &[u8]) -> Vec<u8> {
     [&shell[..place], &is, &shell[place + was.len()..]].concat()
 }
 
+/// One table of jumps with very many ways out of as many blocks.
+fn jumps(ways: usize) -> Vec<u8> {
+    let mut body = [b"\0".to_vec(), b"\x02\x40".repeat(100), b"\x20\0\x0e".to_vec(), leb(ways)].concat();
+    body.extend((0..ways).map(|way| (way % 100) as u8));
+    body.extend(b"\0");
+    body.extend(b"\x0b".repeat(100));
+    body.extend(b"\x20\0\x0b");
+    body
+}
+
+/// A function that is long and does little.
+fn giant(steps: usize) -> Vec<u8> {
+    [b"\0\x20\0".to_vec(), b"\x41\x01\x6a".repeat(steps), b"\x0b".to_vec()].concat()
+}
+
 /// Blocks inside each other.
 fn nested(depth: usize) -> Vec<u8> {
     [b"\0".to_vec(), b"\x02\x40".repeat(depth), b"\x0b".repeat(depth), b"\x20\0\x0b".to_vec()].concat()
@@ -81,6 +96,8 @@ async fn a_bomb_for_the_compiler_costs_its_own_upload_only() {
     for (what, bomb, why) in [
         ("no bomb", nested(1), "cannot be instantiated"),
         ("deep blocks", nested(20_000), "cannot be instantiated"),
+        ("a table of jumps", jumps(60_000), "cannot be instantiated"),
+        ("a giant function", giant(300_000), "cannot be instantiated"),
         // Some 300 KB that want more memory than a compiler may have.
         ("many variables in many loops", tangled(49_000, 20_000), "compiling took more than"),
     ] {
@@ -91,4 +108,38 @@ async fn a_bomb_for_the_compiler_costs_its_own_upload_only() {
         assert!(answer.text.contains(why), "{what}: {answer:?}");
     }
     assert_eq!(scene.host.published().await, ["probe/echo@0.1.0"]);
+}
+
+#[tokio::test]
+async fn thousands_of_types_and_a_manifest_larger_than_its_component_are_refused_with_their_bound() {
+    let scene = Scene::empty(HostBuilder::default()).await;
+    let types: String = (0..50_000).map(|n| format!("(type $t{n} (record (field \"f{n}\" u32)))")).collect();
+    let summary = format!("name = \"bomb/words\"\nsummary = \"{}\"\n", "x".repeat(4 << 20));
+    let keys: String = (0..100_000).map(|n| format!("[endpoints.e{n}]\ndirection = \"outbound\"\n")).collect();
+    let deep = format!("a = {}{}\n", "[".repeat(100_000), "]".repeat(100_000));
+    let with = |manifest: &str| {
+        [wat::parse_str("(component)").unwrap(), section(0, &[b"\x0ewharf:manifest", manifest.as_bytes()].concat())]
+            .concat()
+    };
+    for (what, bytes) in [
+        ("types", wat::parse_str(format!("(component {types})")).unwrap()),
+        ("a long word", with(&summary)),
+        ("many endpoints", with(&keys)),
+        ("lists in lists", with(&deep)),
+        ("no text", with("\u{0}\u{0}\u{0}")),
+    ] {
+        let answer = scene.beside(scene.host.operate(Method::POST, "/packages", bytes)).await;
+        assert_eq!(answer.status, 422, "{what}: {answer:?}");
+        assert!(answer.text.len() < 5_000, "{what} is not told at length: {}", answer.text.len());
+    }
+    assert_eq!(scene.host.published().await, ["probe/echo@0.1.0"]);
+}
+
+#[tokio::test]
+async fn a_describe_that_never_ends_costs_its_own_upload_only() {
+    let scene = Scene::empty(HostBuilder::default()).await;
+    let bytes = std::fs::read(tests_harness::probe("loop-in-describe")).unwrap();
+    let answer = scene.beside(scene.host.operate(Method::POST, "/packages", bytes)).await;
+    assert_eq!(answer.status, 422, "{answer:?}");
+    assert!(answer.text.contains("`describe` did not answer"), "{answer:?}");
 }

@@ -1,0 +1,33 @@
+//! The stories, by what the hostile thing is.
+
+mod absent;
+mod artefacts;
+mod bodies;
+mod bombs;
+mod bounds;
+mod by_hand;
+mod credentials;
+mod crossing;
+mod crowds;
+mod damage;
+mod data_bombs;
+mod egress;
+mod forged;
+mod garbage;
+mod held;
+mod keys;
+mod logs;
+mod lost;
+mod names;
+mod outside;
+mod outward;
+mod packages;
+mod paths;
+mod quotas;
+mod replayed;
+mod servers;
+mod slow;
+mod starting;
+mod steps;
+mod traps;
+mod written;
