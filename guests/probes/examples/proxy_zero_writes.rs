@@ -7,9 +7,7 @@
 fn write(out: probes::proxy::ResponseOutparam) {
     let Some(body) = probes::proxy::head(out) else { return };
     let Ok(stream) = body.write() else { return };
-    while stream.write(&[]).is_ok() {
-        let _ = stream.flush();
-    }
+    while stream.blocking_write_and_flush(&[]).is_ok() {}
 }
 
 probes::proxy! {

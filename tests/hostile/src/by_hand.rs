@@ -16,9 +16,7 @@ pub(crate) fn server(name: &str, parts: &str, module: &str) -> Vec<u8> {
             {module}
             (func $handle (param "request" (own $request)) (param "response-out" (own $out))
                 (canon lift (core func $server "handle")))
-            (instance $served
-                (import "incoming-request" (type $request))
-                (export "handle" (func $handle)))
+            (instance $served (export "handle" (func $handle)))
             (export "wasi:http/incoming-handler@0.2.12" (instance $served)))"#
     );
     wat::parse_str(&component).unwrap_or_else(|error| panic!("{error}\n{component}"))

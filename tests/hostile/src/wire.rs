@@ -45,11 +45,31 @@ async fn poured(host: SocketAddr, path: &str, headers: &str) -> (String, usize) 
     (said, sent)
 }
 
-/// Sends exactly these bytes and gives all that comes back.
+/// Sends exactly these bytes, closes its side and gives all that comes back.
 pub(crate) async fn say(host: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(host).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     stream.shutdown().await.unwrap();
+    all_of(stream).await
+}
+
+/// Sends a request and gives its answer, as far as its length says.
+pub(crate) async fn ask(host: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut said = Vec::new();
+    let whole = |said: &[u8]| {
+        let text = String::from_utf8_lossy(said);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+        let mut lengths = head.lines().filter_map(|line| line.strip_prefix("content-length: "));
+        lengths.next().is_some_and(|length| length.parse().is_ok_and(|length: usize| body.len() >= length))
+    };
+    let read = async { while !whole(&said) && matches!(stream.read_buf(&mut said).await, Ok(1..)) {} };
+    tokio::time::timeout(PATIENCE, read).await.expect("the host answers or closes");
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+async fn all_of(mut stream: TcpStream) -> String {
     let mut said = Vec::new();
     let read = async { while let Ok(1..) = stream.read_buf(&mut said).await {} };
     tokio::time::timeout(PATIENCE, read).await.expect("the host answers or closes");

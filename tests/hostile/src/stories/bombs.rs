@@ -115,11 +115,15 @@ async fn thousands_of_types_and_a_manifest_larger_than_its_component_are_refused
     let scene = Scene::empty(HostBuilder::default()).await;
     let types: String = (0..50_000).map(|n| format!("(type $t{n} (record (field \"f{n}\" u32)))")).collect();
     let summary = format!("name = \"bomb/words\"\nsummary = \"{}\"\n", "x".repeat(4 << 20));
-    let keys: String = (0..100_000).map(|n| format!("[endpoints.e{n}]\ndirection = \"outbound\"\n")).collect();
+    let keys: String =
+        (0..100_000).map(|n| format!("[endpoints.e{n}]\ndirection = \"outbound\"\n")).collect();
     let deep = format!("a = {}{}\n", "[".repeat(100_000), "]".repeat(100_000));
     let with = |manifest: &str| {
-        [wat::parse_str("(component)").unwrap(), section(0, &[b"\x0ewharf:manifest", manifest.as_bytes()].concat())]
-            .concat()
+        [
+            wat::parse_str("(component)").unwrap(),
+            section(0, &[b"\x0ewharf:manifest", manifest.as_bytes()].concat()),
+        ]
+        .concat()
     };
     for (what, bytes) in [
         ("types", wat::parse_str(format!("(component {types})")).unwrap()),

@@ -31,7 +31,10 @@ async fn bombs_of_schemas_and_patterns_are_refused_before_they_are_used() {
         ("doubling", doubling(60)),
         ("itself", json!({ "$ref": "#" })),
         ("deep", nested(80)),
-        ("a pattern of repetitions", json!({ "pattern": "((((((a{1,99}){1,99}){1,99}){1,99}){1,99}){1,99})" })),
+        (
+            "a pattern of repetitions",
+            json!({ "pattern": "((((((a{1,99}){1,99}){1,99}){1,99}){1,99}){1,99})" }),
+        ),
         ("a pattern that is long", json!({ "pattern": "(a|b)".repeat(20_000) })),
         ("a pattern that looks back", json!({ "pattern": "^(a+)+\\1$" })),
         ("a schema from elsewhere", json!({ "$ref": "http://127.0.0.1:9/schema.json" })),
@@ -40,7 +43,11 @@ async fn bombs_of_schemas_and_patterns_are_refused_before_they_are_used() {
         let yaml = format!("kind: schema\nname: bomb@1\nschema: {schema}\n");
         let refused = scene.beside(scene.mallory().try_apply(&yaml)).await;
         assert_eq!(refused.status, 422, "{what}: {refused:?}");
-        assert!(refused.text.len() < 5_000 && !refused.text.contains("root:"), "{what}: {}", refused.text.len());
+        assert!(
+            refused.text.len() < 5_000 && !refused.text.contains("root:"),
+            "{what}: {}",
+            refused.text.len()
+        );
     }
 }
 
@@ -58,7 +65,10 @@ async fn bombs_of_jq_end_their_own_run_by_file_and_line() {
         scene.mallory().apply(&yaml).await;
         let run = scene.beside(scene.ended_run("made", json!(1))).await;
         if bound.is_empty() {
-            assert_eq!(run["run"]["status"], "succeeded", "a pattern is matched in steps as many as the text: {run}");
+            assert_eq!(
+                run["run"]["status"], "succeeded",
+                "a pattern is matched in steps as many as the text: {run}"
+            );
         } else {
             assert_eq!(run["run"]["failure"]["kind"], bound, "{jq}: {run}");
             assert_eq!(run["run"]["failure"]["place"], "test.yaml:6 odd", "{jq}: {run}");
@@ -82,7 +92,11 @@ async fn a_form_of_too_many_parts_is_refused_and_starts_nothing() {
         ("a part of headers", multipart, format!("--b\r\n{headers}\r\nx\r\n--b--\r\n")),
         ("parts in parts", multipart, nested),
         ("never closed", multipart, "--b\r\n".repeat(150_000)),
-        ("a boundary of 10,000 bytes", &format!("multipart/form-data; boundary={}", "b".repeat(10_000)), parts),
+        (
+            "a boundary of 10,000 bytes",
+            &format!("multipart/form-data; boundary={}", "b".repeat(10_000)),
+            parts,
+        ),
         ("fields", "application/x-www-form-urlencoded", fields),
         ("lists in lists", "application/json", "[".repeat(500_000)),
     ] {

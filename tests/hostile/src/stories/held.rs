@@ -96,6 +96,9 @@ async fn an_attacker_among_a_hundred_tenants_gets_its_share_and_no_more() {
     let (attacks, answers) = scene.beside(async { tokio::join!(attack, others) }).await;
     assert!(answers.iter().all(|answer| answer.status == 200), "each of the others is served");
     for answer in attacks {
-        assert!(matches!((answer.status, answer.code().as_str()), (502, "bound-passed") | (429, _)), "{answer:?}");
+        assert!(
+            matches!((answer.status, answer.code().as_str()), (502, "bound-passed") | (429, _)),
+            "{answer:?}"
+        );
     }
 }

@@ -60,7 +60,7 @@ async fn what_is_no_name_is_refused_wherever_a_name_goes() {
                  content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
                 body.len()
             );
-            let said = wire::say(scene.host.address(), request.as_bytes()).await;
+            let said = wire::ask(scene.host.address(), &request).await;
             let status = said.split(' ').nth(1).unwrap_or_default();
             assert!(status.starts_with('4'), "{method} {path}: {said}");
             assert!(said.len() < 8_000, "{method} {path} is not told at length: {}", said.len());
@@ -119,8 +119,9 @@ async fn an_uploads_file_name_is_a_text_and_no_path() {
             "--b\r\ncontent-disposition: form-data; name=\"email\"; filename=\"{name}\"\r\n{part}--b--\r\n"
         );
         let hook = scene.mallory().hook("website/inquiry").body(body);
-        let answer =
-            scene.beside(scene.host.ask(hook.header("content-type", "multipart/form-data; boundary=b"))).await;
+        let answer = scene
+            .beside(scene.host.ask(hook.header("content-type", "multipart/form-data; boundary=b")))
+            .await;
         assert!((400..500).contains(&answer.status), "{name:?}: {answer:?}");
     }
     assert!(!std::path::Path::new("/etc/cron.d/wharf").exists());
@@ -130,7 +131,9 @@ async fn an_uploads_file_name_is_a_text_and_no_path() {
 async fn nothing_that_a_guest_says_becomes_a_line_of_the_metrics() {
     let mut scene = Scene::with(&["log-lines"]).await;
     let config = scene.host.folder().join("wharf.toml");
-    let named = std::fs::read_to_string(&config).unwrap().replace("[egress]", "[egress]\nmetrics-by-connection = true");
+    let named = std::fs::read_to_string(&config)
+        .unwrap()
+        .replace("[egress]", "[egress]\nmetrics-by-connection = true");
     std::fs::write(&config, named).unwrap();
     scene.host.restart();
     scene.publish("fetch").await;
@@ -153,7 +156,10 @@ async fn nothing_that_a_guest_says_becomes_a_line_of_the_metrics() {
     let after = lines(&scene).await;
     let new: Vec<_> = after.difference(&before).collect();
     assert!(new.is_empty(), "{new:?}");
-    assert!(after.iter().any(|line| line.contains("connection=\"fetch\"")), "what its tenant named is there: {after:?}");
+    assert!(
+        after.iter().any(|line| line.contains("connection=\"fetch\"")),
+        "what its tenant named is there: {after:?}"
+    );
 }
 
 /// The names and labels of the host's metrics.

@@ -24,7 +24,10 @@ async fn verified_by(verify: &str) -> Scene {
     scene.mallory().secret("key", SECRET).await;
     let workflow = "kind: workflow\nname: each\npackage: probe/workflow-random@0.1.0\n\
         roles: { target: emit-n, other: emit-n }\ntriggers: [ { webhook: { connection: emit-n } } ]\n";
-    scene.mallory().apply(&format!("{}---\n{workflow}", Connection::probe("emit-n").verify(verify).yaml())).await;
+    scene
+        .mallory()
+        .apply(&format!("{}---\n{workflow}", Connection::probe("emit-n").verify(verify).yaml()))
+        .await;
     scene
 }
 
@@ -57,7 +60,8 @@ async fn a_time_that_is_over_or_yet_to_come_is_refused_whoever_signed_it() {
         reason = "the host, a process of its own, compares it with its clock"
     )]
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let mut times: Vec<_> = [now - 3_600, now + 3_600, 0, u64::MAX, now * 1_000].map(|it| it.to_string()).into();
+    let mut times: Vec<_> =
+        [now - 3_600, now + 3_600, 0, u64::MAX, now * 1_000].map(|it| it.to_string()).into();
     times.extend([format!("-{now}"), format!("{now}.0"), format!("0{now}"), "NaN".to_owned()]);
     for time in times {
         let signature = format!("t={time},v1={}", hex_mac(&format!("{time}.1")));

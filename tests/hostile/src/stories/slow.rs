@@ -40,7 +40,11 @@ async fn callers_who_send_a_byte_at_a_time_hold_no_place_that_others_need() {
         answer
     };
     scene.beside(dripping).await;
-    assert_eq!(scene.host.log().matches("the probe panics").count(), 1, "only the whole body reached the guest");
+    assert_eq!(
+        scene.host.log().matches("the probe panics").count(),
+        1,
+        "only the whole body reached the guest"
+    );
 }
 
 #[tokio::test]

