@@ -17,7 +17,7 @@ pub const FOLDER: &str = "WHARF_HOSTILE_ROWS";
 /// What a host may keep of a story for good: what each first use of something
 /// maps and caches (code of new packages, pools, connections). A story that
 /// leaks with each repetition keeps more.
-pub const KEEPS_KB: u64 = 32 << 10;
+pub const KEEPS_KB: u64 = 64 << 10;
 
 /// One story, all its hosts together.
 #[derive(Default)]

@@ -17,6 +17,22 @@ fn every_relative_link_leads_somewhere() {
     none("correct the link", offenders);
 }
 
+/// A promise without the test that shows it is a claim.
+#[test]
+fn every_test_that_the_page_on_security_names_is_there() {
+    let sources: String = files(&["rs"]).iter().map(|path| read(path)).collect();
+    let page = read("docs/security.md");
+    let spans = page.split('`').skip(1).step_by(2);
+    let is_test = |span: &&str| {
+        span.matches('_').count() >= 3 && span.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let named: Vec<_> = spans.filter(is_test).collect();
+    assert!(named.len() > 100, "only {} names found: does the scan still see the page?", named.len());
+    let there = |name: &str| sources.contains(&format!("fn {name}("));
+    let missing = named.iter().filter(|name| !there(name)).map(|name| (*name).to_owned()).collect();
+    none("docs/security.md names a test that is not there", missing);
+}
+
 fn follow(page: &Path, link: &str) -> Result<(), String> {
     let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
     let target = if file.is_empty() {

@@ -43,8 +43,7 @@ fn overwrite(path: &Path, content: &[u8]) {
 }
 
 async fn all_answer(scene: &Scene) {
-    scene.bystander_is_served().await;
-    scene.mallory().call("kv", "go", json!([["increment", "n", 1]])).await.expect(200);
+    scene.beside(scene.mallory_calls("kv", json!([["increment", "n", 1]]))).await.expect(200);
 }
 
 #[tokio::test]

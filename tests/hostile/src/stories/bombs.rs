@@ -96,8 +96,8 @@ async fn a_bomb_for_the_compiler_costs_its_own_upload_only() {
     for (what, bomb, why) in [
         ("no bomb", nested(1), "cannot be instantiated"),
         ("deep blocks", nested(20_000), "cannot be instantiated"),
-        ("a table of jumps", jumps(60_000), "cannot be instantiated"),
-        ("a giant function", giant(300_000), "cannot be instantiated"),
+        ("a table of jumps", jumps(20_000), "cannot be instantiated"),
+        ("a giant function", giant(50_000), "cannot be instantiated"),
         // Some 300 KB that want more memory than a compiler may have.
         ("many variables in many loops", tangled(49_000, 20_000), "compiling took more than"),
     ] {

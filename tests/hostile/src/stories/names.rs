@@ -60,7 +60,7 @@ async fn what_is_no_name_is_refused_wherever_a_name_goes() {
                  content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
                 body.len()
             );
-            let said = wire::ask(scene.host.address(), &request).await;
+            let said = scene.beside(wire::ask(scene.host.address(), &request)).await;
             let status = said.split(' ').nth(1).unwrap_or_default();
             assert!(status.starts_with('4'), "{method} {path}: {said}");
             assert!(said.len() < 8_000, "{method} {path} is not told at length: {}", said.len());
@@ -68,7 +68,6 @@ async fn what_is_no_name_is_refused_wherever_a_name_goes() {
             assert!(!head.contains("set-cookie") && !said.contains('\u{1b}'), "{said}");
         }
     }
-    scene.bystander_is_served().await;
     let listed = scene.host.operate(Method::GET, "/tenants", "").await.expect(200).json();
     assert_eq!(listed.as_array().unwrap().len(), 2, "none of them became a tenant: {listed}");
     assert!(!scene.host.log().contains('\u{0}') && !scene.host.log().contains("\u{1b}[31mred"));

@@ -48,7 +48,7 @@ async fn a_storm_of_runs_ends_at_the_quota_which_a_restart_does_not_forget() {
     let mut scene = stormy(HostBuilder::default()).await;
     allow(&scene, json!({ "runs-per-day": LIMIT })).await;
     let storm = futures_of(&scene, 60);
-    let answers = scene.beside(storm).await;
+    let answers = Box::pin(scene.beside(storm)).await;
     let accepted = answers.iter().filter(|answer| answer.status == 202).count();
     assert_eq!(accepted, LIMIT, "callers at the same moment do not pass it together");
     answers.iter().filter(|answer| answer.status != 202).for_each(|answer| refused(answer, "runs-per-day"));
