@@ -1,7 +1,7 @@
 # make demo   see one lead go through a host, end to end (ONCE=1: stop after the story)
 # make test   every test
 # make bench  measure, print a table, write target/bench/latest.json
-# make hostile   strangers' worst, one probe at a time, and a table of what each cost
+# make hostile  strangers' worst, one probe at a time, and a table of what each cost
 # make fuzz   look for what breaks a reader of strangers' texts (FUZZ_ARGS: libFuzzer's)
 #
 # Each installs what is missing: the wasm targets of rustup's toolchain.

@@ -20,7 +20,7 @@ fn every_relative_link_leads_somewhere() {
 /// A promise without the test that shows it is a claim.
 #[test]
 fn every_test_that_the_page_on_security_names_is_there() {
-    let sources: String = files(&["rs"]).iter().map(|path| read(path)).collect();
+    let sources: String = files(&["rs"]).iter().map(read).collect();
     let page = read("docs/security.md");
     let spans = page.split('`').skip(1).step_by(2);
     let is_test = |span: &&str| {
