@@ -19,7 +19,7 @@ setup:
 # Every guest is a finished component in target/$(WASM)/guest/; one also as Rust's own WASI target makes it.
 guests: setup
 	cargo build --quiet --profile guest --target $(WASM) \
-	  -p example-web-form -p example-crm -p example-mail -p example-chat -p example-lead-intake -p example-lead-approval \
+	  -p example-web-form -p example-crm -p example-mail -p example-chat -p example-exchange-rates -p example-lead-intake -p example-lead-approval \
 	  -p example-http-hello \
 	  -p probes --lib --examples
 	cargo build --quiet --profile guest --target wasm32-wasip2 -p probes --example wasi_reach

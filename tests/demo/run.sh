@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The demo: a host, two tenants, three outside systems, one real lead through a
 # workflow in code, and two that wait for an approval, one in code and one in
-# steps of YAML, and survive a `kill -9`.
+# steps of YAML, and survive a `kill -9`; and a stranger's connector that misbehaves.
 # Every `$ wharf …` line below is a command that you can run yourself.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -76,7 +76,7 @@ operator=$(sed -n 's/.*operator token: //p' "$WORK/wharf.out")
 
 say "3. The operator admits packages and tenants."
 export WHARF_TOKEN=$operator
-for package in web_form crm mail chat lead_intake lead_approval http_hello; do
+for package in web_form crm mail chat exchange_rates lead_intake lead_approval http_hello; do
   show wharf publish "$WASM/example_$package.wasm"
 done
 show wharf tenant create acme
@@ -153,8 +153,32 @@ for run in "$steps" "$code"; do
 done
 grep -c 'POST /leads .*credential right' "$WORK/upstreams.log" | grep -qx 3 || fail "the CRM should have three leads"
 
+say "13. Tenant globex tries a stranger's connector. It was granted one API and one key, and wants more."
+export WHARF_TOKEN=$globex
+printf %s demo-rates-key-55e0 | show wharf secret set rates-key
+show wharf apply -f tests/demo/stranger.yaml
+show wharf call rates rate --data '{"from":"EUR","to":"USD"}' | tee "$WORK/answer"
+grep -q 'demo-rates-key' "$WORK/answer" && fail "the guest read its credential"
+grep -q 'answered' "$WORK/answer" && fail "the guest reached what it was not granted"
+for endpoint in history report; do
+  printf '$ wharf call rates %s\n' "$endpoint"
+  if wharf call rates "$endpoint" 2>&1; then fail "$endpoint should have been ended"; fi
+done
+echo "Everybody else is well:"
+show curl --silent --show-error --fail "$HOST/hooks/globex/site/"
+echo
+
+say "14. What the operator sees of it: the host's log, the tenant's usage, the metrics."
+printf '$ grep rates wharf.log | tail -n 4\n'
+grep '`rates`' "$WORK/wharf.log" | tail -n 4 | cut -c 1-220
+WHARF_TOKEN=$operator show wharf usage --tenant globex
+printf '$ curl %s/metrics | grep globex\n' "$HOST"
+curl --silent --show-error --header "authorization: Bearer $operator" "$HOST/metrics" | grep globex | head -n 6 || true
+WHARF_TOKEN=$operator show wharf delete connection rates --tenant globex
+export WHARF_TOKEN=$acme
+
 if [ "${ONCE:-}" = 1 ]; then
-  say "Done: three leads, by code and by steps, all in all three systems; two outlived their host, waiting for an approval."
+  say "Done: three leads, by code and by steps, all in all three systems; two outlived their host, waiting for an approval; a stranger got nothing but its own call ended."
   exit 0
 fi
 

@@ -68,6 +68,8 @@ struct Counted {
     /// On its way into the store.
     booked_runs: u64,
     booked_bytes: u64,
+    /// Of the calls that are going on.
+    memory: u64,
     /// Those of which it was said that they are nearly used up.
     warned: Vec<Quota>,
 }
@@ -94,6 +96,7 @@ impl Counted {
             Quota::StoredBytes => stock.stored_bytes(tenant).saturating_add(self.booked_bytes),
             Quota::OutboundPerMinute => self.outbound,
             Quota::LogBytesPerDay => self.today.log_bytes,
+            Quota::MemoryBytes => self.memory,
         }
     }
 }
@@ -162,6 +165,18 @@ impl Quotas {
     /// Counts log text; what passes the quota is not to be kept.
     pub fn log(&self, tenant: &TenantId, bytes: u64) -> Result<(), QuotaPassed> {
         self.take(&mut self.lock(), tenant, &[(Quota::LogBytesPerDay, bytes)])
+    }
+
+    /// Counts memory that a call wants more of.
+    pub fn memory(&self, tenant: &TenantId, bytes: u64) -> Result<(), QuotaPassed> {
+        self.take(&mut self.lock(), tenant, &[(Quota::MemoryBytes, bytes)])
+    }
+
+    /// Memory that was counted and is free again.
+    pub fn memory_free(&self, tenant: &TenantId, bytes: u64) {
+        if let Some(counted) = self.lock().counted.get_mut(tenant) {
+            counted.memory = counted.memory.saturating_sub(bytes);
+        }
     }
 
     /// How a tenant stands.
@@ -233,6 +248,7 @@ impl Quotas {
                 Quota::StoredBytes => counted.booked_bytes += more,
                 Quota::OutboundPerMinute => counted.outbound += more,
                 Quota::LogBytesPerDay => counted.today.log_bytes += more,
+                Quota::MemoryBytes => counted.memory += more,
             }
             counted.changed |= matches!(quota, Quota::RunsPerDay | Quota::LogBytesPerDay);
         }
@@ -257,7 +273,7 @@ fn resets_at(quota: Quota, now: Timestamp) -> Option<Timestamp> {
     let period = match quota {
         Quota::RunsPerDay | Quota::LogBytesPerDay => DAY_S,
         Quota::OutboundPerMinute => MINUTE_S,
-        Quota::RunsPending | Quota::StoredBytes => return None,
+        Quota::RunsPending | Quota::StoredBytes | Quota::MemoryBytes => return None,
     };
     Timestamp::from_timestamp((now.timestamp().div_euclid(period) + 1) * period, 0)
 }

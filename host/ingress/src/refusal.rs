@@ -332,6 +332,7 @@ fn exceeded_code(bound: Bound) -> &'static str {
         Bound::LogBytes => "exceeded-log-bytes",
         Bound::OutputBytes => "exceeded-output-bytes",
         Bound::Deadline => "exceeded-deadline",
+        Bound::TenantMemory => "exceeded-tenant-memory",
     }
 }
 

@@ -94,6 +94,8 @@ pub enum Bound {
     WallTime,
     /// Bytes of memories and tables together.
     Memory,
+    /// Bytes of the memory of all the tenant's calls together: its quota.
+    TenantMemory,
     /// Bytes of the guest's stack.
     Stack,
     /// Bytes across host calls.
@@ -119,6 +121,7 @@ impl Bound {
             Self::Fuel => "fuel",
             Self::WallTime => "wall-time",
             Self::Memory => "memory",
+            Self::TenantMemory => "tenant-memory",
             Self::Stack => "stack",
             Self::HostCallBytes => "host-call-bytes",
             Self::Handles => "handles",
@@ -137,6 +140,7 @@ impl fmt::Display for Bound {
             Self::Fuel => "fuel",
             Self::WallTime => "wall-time (ms)",
             Self::Memory => "memory (bytes)",
+            Self::TenantMemory => "tenant-memory (bytes, of all its calls)",
             Self::Stack => "stack (bytes)",
             Self::HostCallBytes => "host-call-bytes",
             Self::Handles => "handles",

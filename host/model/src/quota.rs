@@ -20,16 +20,19 @@ pub enum Quota {
     OutboundPerMinute,
     /// Bytes of log text since midnight, UTC.
     LogBytesPerDay,
+    /// Bytes of memory of the calls that are going on, beyond the first MiB of each.
+    MemoryBytes,
 }
 
 impl Quota {
     /// All of them, in the order that they are shown in.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::RunsPerDay,
         Self::RunsPending,
         Self::StoredBytes,
         Self::OutboundPerMinute,
         Self::LogBytesPerDay,
+        Self::MemoryBytes,
     ];
 
     /// The word in files, the API and the log.
@@ -40,6 +43,7 @@ impl Quota {
             Self::StoredBytes => "stored-bytes",
             Self::OutboundPerMinute => "outbound-per-minute",
             Self::LogBytesPerDay => "log-bytes-per-day",
+            Self::MemoryBytes => "memory-bytes",
         }
     }
 
@@ -48,6 +52,7 @@ impl Quota {
         match self {
             Self::RunsPerDay | Self::OutboundPerMinute | Self::LogBytesPerDay => "wait until it resets",
             Self::RunsPending => "let runs end, or cancel some",
+            Self::MemoryBytes => "let fewer calls go on at once, or lower what each may have",
             Self::StoredBytes => "keep runs for a shorter time, or delete kept values",
         }
     }
@@ -79,6 +84,9 @@ pub struct QuotasSpec {
     /// Bytes of log text in a day, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_bytes_per_day: Option<u64>,
+    /// Bytes of memory of the calls that are going on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
 }
 
 impl QuotasSpec {
@@ -95,6 +103,7 @@ impl QuotasSpec {
             Quota::StoredBytes => self.stored_bytes,
             Quota::OutboundPerMinute => self.outbound_per_minute,
             Quota::LogBytesPerDay => self.log_bytes_per_day,
+            Quota::MemoryBytes => self.memory_bytes,
         }
     }
 
@@ -107,6 +116,7 @@ impl QuotasSpec {
             Quota::StoredBytes => 64 << 30,
             Quota::OutboundPerMinute => 1_000_000,
             Quota::LogBytesPerDay => 1 << 30,
+            Quota::MemoryBytes => 4 << 30,
         }
     }
 }

@@ -13,7 +13,7 @@ pub const MAX_KEYS: usize = 4;
 
 /// Every word that [`Filter::error`] may be: the case of what was declined,
 /// the bound that was passed, or how else a run came to its end.
-pub const ERRORS: [&str; 22] = [
+pub const ERRORS: [&str; 23] = [
     "invalid-input",
     "unauthorized",
     "not-found",
@@ -33,6 +33,7 @@ pub const ERRORS: [&str; 22] = [
     "log-bytes",
     "output-bytes",
     "deadline",
+    "tenant-memory",
     "trapped",
     "bad-answer",
     "diverged",
@@ -147,6 +148,7 @@ mod tests {
             Bound::LogBytes,
             Bound::OutputBytes,
             Bound::Deadline,
+            Bound::TenantMemory,
         ];
         let exceeded = bounds.map(|bound| Outcome::Exceeded(Exceeded { bound, limit: 1, used: 2 }));
         let all = declined.map(Outcome::<()>::Declined).into_iter().chain(exceeded);

@@ -100,6 +100,21 @@ pub enum AcceptError {
     Interrupted,
 }
 
+/// Why new runs were not committed.
+pub(crate) enum Uncommitted {
+    NoRoom(NoRoom),
+    Store(StoreError),
+}
+
+impl From<Uncommitted> for AcceptError {
+    fn from(why: Uncommitted) -> Self {
+        match why {
+            Uncommitted::NoRoom(why) => Self::NoRoom(why),
+            Uncommitted::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 /// What is made of the runs before their commit.
 struct Made {
     runs: Vec<(TenantId, RunId)>,
@@ -192,37 +207,38 @@ impl Runs {
             if commit.changes() > MAX_COMMIT {
                 return Err(AcceptError::TooMany { count: runs.len() });
             }
-            let room = self.room(ready, &commit)?;
             match self.commit(ready, commit).await {
                 Ok(()) => {
-                    room.into_iter().for_each(|room| room.keep());
                     return Ok(Accepted {
                         runs: ids,
                         repeated: false,
                         answer: idempotency.and_then(|key| key.answer),
                     });
                 }
-                Err(StoreError::Conflict) => {}
-                Err(error) => return Err(AcceptError::Store(error)),
+                Err(Uncommitted::Store(StoreError::Conflict)) => {}
+                Err(why) => return Err(why.into()),
             }
         }
         Err(AcceptError::Conflict)
     }
 
-    /// Commits the runs and starts those that there is room for.
+    /// Commits new runs, as far as their tenants' quotas have room, and starts
+    /// those that there is a place for.
     pub(crate) async fn commit(
         self: &Arc<Self>,
         runs: &[(TenantId, RunId)],
         commit: Commit,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), Uncommitted> {
         if commit == Commit::default() {
             return Ok(());
         }
+        let room = self.room(runs, &commit).map_err(Uncommitted::NoRoom)?;
         // Taken before the commit: from then on the store's list shows them to the dispatcher too.
         let places: Vec<Option<Place>> =
             runs.iter().map(|(tenant, run)| self.places.take(tenant, *run)).collect();
         match self.shelf.store.commit(commit).await {
             Ok(_) => {
+                room.into_iter().for_each(|room| room.keep());
                 for (place, (tenant, run)) in places.into_iter().zip(runs) {
                     match place {
                         Some(place) => self.start(place),
@@ -239,13 +255,13 @@ impl Runs {
                         self.places.wait_in_store(tenant, Some(*run));
                     }
                 }
-                Err(error)
+                Err(Uncommitted::Store(error))
             }
         }
     }
 
     /// Accepts a run under an id that its maker knows. It may be there already:
-    /// then [`StoreError::Conflict`].
+    /// then [`AcceptError::Store`] of [`StoreError::Conflict`].
     pub(crate) async fn accept_named(
         self: &Arc<Self>,
         id: RunId,
@@ -260,11 +276,7 @@ impl Runs {
         new.draft.check().map_err(|source| AcceptError::Draft { index: 0, count: 1, source })?;
         let commit = self.with_run(absent, id, &new, depth, self.clock.now()).await;
         let commit = commit.map_err(AcceptError::Store)?;
-        let ready = [(tenant, id)];
-        let room = self.room(&ready, &commit)?;
-        self.commit(&ready, commit).await.map_err(AcceptError::Store)?;
-        room.into_iter().for_each(|room| room.keep());
-        Ok(())
+        Ok(self.commit(&[(tenant, id)], commit).await?)
     }
 
     /// Room for these runs in the quotas of their tenants. None is needed for none.

@@ -170,18 +170,20 @@ pub(crate) fn whole_ms(at: Timestamp) -> u64 {
 
 /// The blobs that a run has.
 pub(crate) fn blobs(tenant: &TenantId, id: RunId) -> Bytes {
-    key::tenant(tenant).kind("run-blob").bytes(&id.to_bytes()).prefix()
+    key::tenant(tenant).kind(key::RUN_BLOB).bytes(&id.to_bytes()).prefix()
 }
 
-/// That a run has this blob.
-pub(crate) fn blob(tenant: &TenantId, id: RunId, digest: &Digest) -> Bytes {
-    key::tenant(tenant).kind("run-blob").bytes(&id.to_bytes()).bytes(digest.as_bytes()).into()
+/// That a run has this blob, of so many bytes.
+pub(crate) fn blob(tenant: &TenantId, id: RunId, digest: &Digest, size: u64) -> Bytes {
+    let blobs = key::tenant(tenant).kind(key::RUN_BLOB).bytes(&id.to_bytes());
+    blobs.bytes(digest.as_bytes()).bytes(&size.to_be_bytes()).into()
 }
 
 /// Which blob of a run a key is about.
 pub(crate) fn parse_blob(tenant: &TenantId, id: RunId, found: &[u8]) -> Option<Digest> {
-    let digest: [u8; 32] = key::tail(&blobs(tenant, id), found)?.try_into().ok()?;
-    Some(digest.into())
+    // Those of before sizes were noted end with the digest.
+    let (digest, _size) = key::tail(&blobs(tenant, id), found)?.split_first_chunk::<32>()?;
+    Some((*digest).into())
 }
 
 /// The runs that have this blob, of every tenant.

@@ -49,6 +49,7 @@ impl Shelf {
         key: Bytes,
         value: &mut impl Spills,
     ) -> Result<Commit, StoreError> {
+        let mut spilled = Vec::new();
         let bytes = loop {
             let bytes = bytes_of(&*value)?;
             if bytes.len() <= MAX_VALUE {
@@ -67,14 +68,21 @@ impl Shelf {
                 });
             };
             if let Payload::Here(text) = payload {
+                let size = text.len() as u64;
                 let hold = self.payloads.put_held(std::mem::take(text).into()).await.map_err(blob_failed)?;
                 *payload = Payload::Blob(hold.digest());
+                spilled.push((hold.digest(), size));
                 commit = commit.hold(hold);
             }
         };
         for payload in value.payloads() {
             if let Payload::Blob(digest) = payload {
-                let whose = keys::blob(tenant, run, digest);
+                let known = spilled.iter().find(|(it, _)| it == digest).map(|(_, size)| *size);
+                let size = match known {
+                    Some(size) => size,
+                    None => self.payloads.size(digest).await.map_err(blob_failed)?.unwrap_or(0),
+                };
+                let whose = keys::blob(tenant, run, digest, size);
                 // Another value of the commit may name the same.
                 if commit.put.iter().all(|(key, _)| *key != whose) {
                     let user = keys::blob_user(digest, tenant, run);

@@ -13,7 +13,8 @@ use host_model::resource::Workflow;
 use host_model::run::{StartedBy, Tested};
 use host_store::{Commit, StoreError};
 
-use crate::accept::NewRun;
+use crate::accept::{NewRun, Uncommitted};
+use crate::guests::NoRoom;
 use crate::record::StepRecord;
 use crate::script::{Failing, Line, Script, name_of};
 use crate::shelf::as_json;
@@ -54,12 +55,24 @@ pub enum StepTestError {
     /// The host is stopping.
     #[error("the host is stopping; send it again")]
     Stopping,
+    /// A quota of the tenant's is used up, or the host is short of something.
+    #[error(transparent)]
+    NoRoom(NoRoom),
     /// The store failed; whether the test was accepted is not known.
     #[error("cannot make the test durable")]
     Store(#[from] StoreError),
     /// A bug ended the task; whether the test was accepted is not known.
     #[error("the test was interrupted by a failure of the host")]
     Interrupted,
+}
+
+impl From<Uncommitted> for StepTestError {
+    fn from(why: Uncommitted) -> Self {
+        match why {
+            Uncommitted::NoRoom(why) => Self::NoRoom(why),
+            Uncommitted::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl Runs {

@@ -12,6 +12,7 @@ use futures::FutureExt;
 use host_capabilities::{Call, Meter, Subject, tidy};
 use host_model::bounds::Bounds;
 use host_model::effects::Stopped;
+use host_model::name::TenantId;
 use host_model::outcome::{Bound, Exceeded, Finished, Level, LogLine, Outcome, Usage};
 use host_model::resource::Connection;
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,6 +21,7 @@ use wasmtime::{Store, Trap};
 use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 
 use crate::engine::MAX_STACK;
+use crate::memory::Payer;
 use crate::state::State;
 use crate::{CallFailed, Sandbox};
 
@@ -44,6 +46,7 @@ impl Sandbox {
     /// its instance back, also when a call is dropped half way.
     pub(crate) async fn open(
         &self,
+        tenant: Option<&TenantId>,
         subject: Subject,
         bounds: &Bounds,
     ) -> Result<(OwnedSemaphorePermit, Store<State>), CallFailed> {
@@ -52,12 +55,18 @@ impl Sandbox {
             .acquire_owned()
             .await
             .map_err(|closed| CallFailed::Engine(closed.to_string()))?;
-        Ok((slot, self.store(subject, bounds)?))
+        Ok((slot, self.store(tenant, subject, bounds)?))
     }
 
-    pub(crate) fn store(&self, subject: Subject, bounds: &Bounds) -> Result<Store<State>, CallFailed> {
+    pub(crate) fn store(
+        &self,
+        tenant: Option<&TenantId>,
+        subject: Subject,
+        bounds: &Bounds,
+    ) -> Result<Store<State>, CallFailed> {
+        let payer = tenant.map(|tenant| Payer { tenant: tenant.clone(), tolls: Arc::clone(&self.tolls) });
         let call = Call::new(Arc::clone(&self.capabilities), subject, Meter::new(bounds.clone()));
-        let mut store = Store::new(&self.prepared.engine, State::new(call));
+        let mut store = Store::new(&self.prepared.engine, State::new(call, payer));
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(usize::try_from(at_once(bounds)).unwrap_or(usize::MAX));
         // Twice, since a handle that is lent to a host call counts again meanwhile.
@@ -201,6 +210,12 @@ pub(crate) fn report<T>(connection: &Connection, finished: &Finished<T>) {
     for line in finished.log.iter().filter(|line| line.level != Level::Debug) {
         tracing::info!(tenant.id = %tenant, connection.name = %name, "{}", line.text);
     }
+    report_end(connection, finished);
+}
+
+/// Says in the operator's log why a call was ended, if it was.
+pub(crate) fn report_end<T>(connection: &Connection, finished: &Finished<T>) {
+    let (tenant, name) = (&connection.tenant, &connection.name);
     let why = match &finished.outcome {
         Outcome::Answered(_) | Outcome::Declined(_) => return,
         Outcome::Exceeded(exceeded) => exceeded.to_string(),

@@ -16,7 +16,7 @@ use host_model::resource::{Connection, Package};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::de::IgnoredAny;
 
-use crate::call::{drive, finish, report};
+use crate::call::{drive, finish, report, report_end};
 use crate::lend::{LentRequest, Receive, lend_headers};
 use crate::prepare::{LinkedConnector, PrepareError, Prepared};
 use crate::{CallFailed, Sandbox};
@@ -39,9 +39,9 @@ impl Sandbox {
         bounds: &Bounds,
     ) -> Result<Finished<Vec<(String, Direction)>>, CallFailed> {
         let ready = self.prepared.ready_from(package, Some(component)).await?;
-        let opened = self.open(Subject::Nobody, bounds).await?;
+        let opened = self.open(None, Subject::Nobody, bounds).await?;
         let wall = bounds.wall;
-        let call = async move {
+        let call = Box::pin(async move {
             let (_slot, mut store) = opened;
             let driven = drive(wall, async {
                 match ready.prepared() {
@@ -68,16 +68,18 @@ impl Sandbox {
                 };
                 Outcome::Answered(endpoints.into_iter().map(|e| (e.name, direction(e.direction))).collect())
             })
-        };
+        });
         self.take_turns(None, call).await
     }
 
     /// Tests a connection: gives the connector's word on it.
     pub async fn check(&self, connection: &Arc<Connection>) -> Result<Finished<String>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
-        let opened = self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
+        let opened = self
+            .open(Some(&connection.tenant), Subject::Connection(Arc::clone(connection)), &connection.bounds)
+            .await?;
         let wall = connection.bounds.wall;
-        let call = async move {
+        let call = Box::pin(async move {
             let (_slot, mut store) = opened;
             let connector = connector(ready.prepared())?;
             let driven = drive(wall, async {
@@ -91,7 +93,7 @@ impl Sandbox {
                 }
                 Err(error) => declined(error.into(), bounds),
             })
-        };
+        });
         self.take_turns(Some(&connection.tenant), call).await
     }
 
@@ -104,14 +106,16 @@ impl Sandbox {
         idempotency_key: &str,
     ) -> Result<Finished<String>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
-        let opened = self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
+        let opened = self
+            .open(Some(&connection.tenant), Subject::Connection(Arc::clone(connection)), &connection.bounds)
+            .await?;
         let wall = connection.bounds.wall;
         let request = wit::CallRequest {
             endpoint: endpoint.to_owned(),
             input: input.to_owned(),
             idempotency_key: idempotency_key.to_owned(),
         };
-        let call = async move {
+        let call = Box::pin(async move {
             let (_slot, mut store) = opened;
             let connector = connector(ready.prepared())?;
             let driven = drive(wall, async {
@@ -120,8 +124,10 @@ impl Sandbox {
             })
             .await?;
             finish(store, driven, |answer, bounds| judge_json(answer.map_err(CallError::from), bounds))
-        };
-        self.take_turns(Some(&connection.tenant), call).await
+        });
+        let finished = self.take_turns(Some(&connection.tenant), call).await?;
+        report_end(connection, &finished);
+        Ok(finished)
     }
 
     /// Hands an inbound request to its connector.
@@ -131,9 +137,11 @@ impl Sandbox {
         request: InboundRequest,
     ) -> Result<Finished<Received>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
-        let opened = self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
+        let opened = self
+            .open(Some(&connection.tenant), Subject::Connection(Arc::clone(connection)), &connection.bounds)
+            .await?;
         let wall = connection.bounds.wall;
-        let call = async move {
+        let call = Box::pin(async move {
             let (_slot, mut store) = opened;
             let connector = connector(ready.prepared())?;
             let headers = lend_headers(&request.headers);
@@ -149,7 +157,7 @@ impl Sandbox {
                 Ok(received) => judge_received(received, bounds),
                 Err(error) => declined(error.into(), bounds),
             })
-        };
+        });
         let finished = self.take_turns(Some(&connection.tenant), call).await?;
         report(connection, &finished);
         Ok(finished)

@@ -31,6 +31,7 @@ mod workflow;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -39,6 +40,7 @@ use host_model::digest::Digest;
 use host_model::effects::BoxFuture;
 use host_model::name::TenantId;
 use host_model::outcome::{Finished, Level, LogLine};
+use host_model::quota::QuotaPassed;
 use host_model::resource::Package;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -69,8 +71,8 @@ pub struct Settings {
     pub artefacts: PathBuf,
     /// The program that compiles when called as `PROGRAM compile-component`.
     pub compiler: PathBuf,
-    /// Asked about what each call logged.
-    pub log_toll: LogToll,
+    /// Asked about what calls use.
+    pub tolls: Arc<dyn Tolls>,
 }
 
 /// Why a sandbox could not start.
@@ -106,8 +108,30 @@ pub enum CallFailed {
     Panicked,
 }
 
-/// Counts a tenant's log text; the text is why there may be no more of it.
-pub type LogToll = Box<dyn Fn(&TenantId, u64) -> Result<(), String> + Send + Sync>;
+/// Counts what tenants' calls use of their quotas.
+pub trait Tolls: Send + Sync + 'static {
+    /// A call logged so many bytes of text, which are kept if there is room.
+    fn log(&self, tenant: &TenantId, bytes: u64) -> Result<(), QuotaPassed>;
+
+    /// A call wants so many bytes of memory more: it ends if there is no room.
+    fn memory(&self, tenant: &TenantId, bytes: u64) -> Result<(), QuotaPassed>;
+
+    /// A call is over and so many bytes of its memory are free again.
+    fn memory_free(&self, tenant: &TenantId, bytes: u64);
+}
+
+/// Nothing is counted.
+impl Tolls for () {
+    fn log(&self, _: &TenantId, _: u64) -> Result<(), QuotaPassed> {
+        Ok(())
+    }
+
+    fn memory(&self, _: &TenantId, _: u64) -> Result<(), QuotaPassed> {
+        Ok(())
+    }
+
+    fn memory_free(&self, _: &TenantId, _: u64) {}
+}
 
 /// Runs components.
 pub struct Sandbox {
@@ -120,7 +144,7 @@ pub struct Sandbox {
     run_slots: Arc<Semaphore>,
     allocation: Allocation,
     turns: Turns,
-    log_toll: LogToll,
+    tolls: Arc<dyn Tolls>,
     tasks: TaskTracker,
 }
 
@@ -147,7 +171,7 @@ impl Sandbox {
             run_slots,
             allocation,
             turns,
-            log_toll: settings.log_toll,
+            tolls: settings.tolls,
             tasks,
         })
     }
@@ -168,7 +192,7 @@ impl Sandbox {
     pub(crate) async fn take_turns<F, T>(
         &self,
         tenant: Option<&TenantId>,
-        call: F,
+        call: Pin<Box<F>>,
     ) -> Result<Finished<T>, CallFailed>
     where
         F: Future<Output = Result<Finished<T>, CallFailed>> + Send + 'static,
@@ -177,7 +201,7 @@ impl Sandbox {
         let mut finished = self.turns.run(tenant, call).await?;
         if let (Some(first), Some(tenant)) = (finished.log.first(), tenant)
             && let Err(why) =
-                (self.log_toll)(tenant, finished.log.iter().map(|line| line.text.len() as u64).sum())
+                self.tolls.log(tenant, finished.log.iter().map(|line| line.text.len() as u64).sum())
         {
             let text = format!("{} lines are not kept: {why}", finished.log.len());
             finished.log = vec![LogLine { time: first.time, level: Level::Warn, text }];

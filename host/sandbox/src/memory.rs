@@ -1,21 +1,47 @@
 //! Bounds the memory of a whole instance: all its memories and tables
 //! together, where wasmtime's own limits see one at a time.
 
+use std::sync::Arc;
+
+use host_model::name::TenantId;
 use host_model::outcome::{Bound, Exceeded};
 use wasmtime::ResourceLimiter;
 
+use crate::Tolls;
+
 /// What a table element costs the host.
 const TABLE_ELEMENT: usize = size_of::<usize>();
+
+/// What a call has without its tenant's quota being asked, so that most calls,
+/// which are small, need not: their number is bounded, too.
+const SMALL: u64 = 1 << 20;
+
+/// Whose quota a call's memory counts to.
+pub(crate) struct Payer {
+    pub(crate) tenant: TenantId,
+    pub(crate) tolls: Arc<dyn Tolls>,
+}
 
 pub(crate) struct InstanceMemory {
     limit: u64,
     now: u64,
     peak: u64,
+    payer: Option<Payer>,
+    /// What the payer's quota was asked for.
+    counted: u64,
+}
+
+impl Drop for InstanceMemory {
+    fn drop(&mut self) {
+        if let Some(payer) = self.payer.as_ref().filter(|_| self.counted > 0) {
+            payer.tolls.memory_free(&payer.tenant, self.counted);
+        }
+    }
 }
 
 impl InstanceMemory {
-    pub(crate) fn new(limit: u64) -> Self {
-        Self { limit, now: 0, peak: 0 }
+    pub(crate) fn new(limit: u64, payer: Option<Payer>) -> Self {
+        Self { limit, now: 0, peak: 0, payer, counted: 0 }
     }
 
     pub(crate) fn peak(&self) -> u64 {
@@ -28,6 +54,17 @@ impl InstanceMemory {
         let used = self.now.saturating_add(desired.saturating_sub(current) as u64);
         if used > self.limit {
             return Err(Exceeded { bound: Bound::Memory, limit: self.limit, used }.into());
+        }
+        if used > SMALL
+            && let Some(payer) = &self.payer
+        {
+            let more = (used - SMALL).saturating_sub(self.counted);
+            payer.tolls.memory(&payer.tenant, more).map_err(|passed| Exceeded {
+                bound: Bound::TenantMemory,
+                limit: passed.limit,
+                used: passed.used.saturating_add(more),
+            })?;
+            self.counted += more;
         }
         self.now = used;
         self.peak = self.peak.max(used);
@@ -63,7 +100,7 @@ impl ResourceLimiter for InstanceMemory {
 
 #[test]
 fn memories_and_tables_count_together() {
-    let mut memory = InstanceMemory::new(200_000);
+    let mut memory = InstanceMemory::new(200_000, None);
     assert!(memory.memory_growing(0, 65_536, None).unwrap());
     assert!(memory.memory_growing(0, 65_536, None).unwrap(), "a second memory");
     assert!(memory.table_growing(0, 1_000, None).unwrap());

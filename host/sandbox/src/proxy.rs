@@ -37,7 +37,11 @@ impl Sandbox {
         let ready = self.prepared.ready(&connection.package).await?;
         let slot = Arc::clone(&self.call_slots).acquire_owned().await;
         let slot = slot.map_err(|closed| CallFailed::Engine(closed.to_string()))?;
-        let mut store = self.store(Subject::Connection(Arc::clone(connection)), &connection.bounds)?;
+        let mut store = self.store(
+            Some(&connection.tenant),
+            Subject::Connection(Arc::clone(connection)),
+            &connection.bounds,
+        )?;
 
         let engine = |error: wasmtime::Error| CallFailed::Engine(format!("{error:#}"));
         let (head, answered) = oneshot::channel::<Result<http::Response<HyperOutgoingBody>, ErrorCode>>();
@@ -48,7 +52,7 @@ impl Sandbox {
         let sandbox = Arc::clone(self);
         let tenant = connection.tenant.clone();
         let guest = self.tasks.spawn(async move {
-            let call = async move {
+            let call = Box::pin(async move {
                 let _held = (held, slot);
                 let mut store = store; // given back before its slot, however this ends
                 let Some(Prepared::Proxy(pre)) = ready.prepared() else {
@@ -65,7 +69,7 @@ impl Sandbox {
                 let finished = finish(store, driven?, |(), _| Outcome::Answered(()))?;
                 report(&connection, &finished);
                 Ok(finished)
-            };
+            });
             sandbox.take_turns(Some(&tenant), call).await
         });
         match answered.await {

@@ -24,8 +24,9 @@ impl Sandbox {
     ) -> Result<(), CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
         let connector = connector(ready.prepared())?;
-        let (_slot, mut store) =
-            self.open(Subject::Connection(Arc::clone(connection)), &connection.bounds).await?;
+        let (_slot, mut store) = self
+            .open(Some(&connection.tenant), Subject::Connection(Arc::clone(connection)), &connection.bounds)
+            .await?;
         let headers = lend_headers(&request.headers);
         let request = LentRequest::of(&request, &headers);
         let driven = drive(connection.bounds.wall, async {

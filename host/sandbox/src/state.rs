@@ -5,7 +5,7 @@ use host_model::outcome::Usage;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
-use crate::memory::InstanceMemory;
+use crate::memory::{InstanceMemory, Payer};
 use crate::wasi::Wasi;
 
 pub(crate) struct State {
@@ -16,8 +16,8 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(call: Call) -> Self {
-        let memory = InstanceMemory::new(call.meter.bounds().memory);
+    pub(crate) fn new(call: Call, payer: Option<Payer>) -> Self {
+        let memory = InstanceMemory::new(call.meter.bounds().memory, payer);
         Self { call, memory, wasi: None }
     }
 

@@ -28,7 +28,7 @@ impl Sandbox {
         effects: Arc<dyn Effects>,
     ) -> Result<Finished<String>, CallFailed> {
         let ready = self.prepared.ready(package).await?;
-        let opened = self.open(Subject::Run(effects), bounds).await?;
+        let opened = self.open(Some(tenant), Subject::Run(effects), bounds).await?;
         let wall = bounds.wall;
         let message = WitMessage {
             id: input.id.to_string(),
@@ -38,7 +38,7 @@ impl Sandbox {
             time_ms: u64::try_from(input.time.timestamp_millis()).unwrap_or(0),
             data: input.data.clone(),
         };
-        let call = async move {
+        let call = Box::pin(async move {
             let (_slot, mut store) = opened;
             let Some(Prepared::Workflow(pre)) = ready.prepared() else {
                 return Err(PrepareError::Link("it is not a workflow".to_owned()).into());
@@ -49,7 +49,7 @@ impl Sandbox {
             })
             .await?;
             finish(store, driven, |answer, bounds| judge_json(answer.map_err(CallError::from), bounds))
-        };
+        });
         self.take_turns(Some(tenant), call).await
     }
 }

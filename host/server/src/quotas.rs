@@ -8,9 +8,10 @@ use std::time::Duration;
 use host_admission::{Booking, Day, Quotas, Stock};
 use host_control::ports::Usage;
 use host_model::name::TenantId;
-use host_model::quota::QuotaUse;
+use host_model::quota::{QuotaPassed, QuotaUse};
 use host_model::resource::TenantSpec;
 use host_runs::Room;
+use host_sandbox::Tolls;
 use host_store::key::{self, RUN_PENDING};
 use host_store::{Commit, SledStore, Store, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,23 @@ pub(crate) struct UsageView(pub(crate) Quotas);
 impl Usage for UsageView {
     fn usage(&self, tenant: &TenantId) -> Vec<QuotaUse> {
         self.0.usage(tenant)
+    }
+}
+
+/// The sandbox's view.
+pub(crate) struct Tolled(pub(crate) Quotas);
+
+impl Tolls for Tolled {
+    fn log(&self, tenant: &TenantId, bytes: u64) -> Result<(), QuotaPassed> {
+        self.0.log(tenant, bytes)
+    }
+
+    fn memory(&self, tenant: &TenantId, bytes: u64) -> Result<(), QuotaPassed> {
+        self.0.memory(tenant, bytes)
+    }
+
+    fn memory_free(&self, tenant: &TenantId, bytes: u64) {
+        self.0.memory_free(tenant, bytes);
     }
 }
 

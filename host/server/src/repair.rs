@@ -113,6 +113,7 @@ fn not_made(error: ReplayError) -> RepairError {
         ReplayError::Input(why) => RepairError::Wrong("invalid-input", format!("{error}: {why}")),
         ReplayError::Unfit(_) => wrong("invalid-input"),
         ReplayError::RequestLength(_) | ReplayError::RequestReused => wrong("bad-request-id"),
+        ReplayError::NoRoom(why) => PortError::NoRoom(why.to_string(), why.retry_after()).into(),
         ReplayError::Stopping => PortError::Busy(std::time::Duration::from_secs(5)).into(),
         ReplayError::Package(_) | ReplayError::Store(_) | ReplayError::Interrupted => internal(&error),
     }

@@ -93,14 +93,11 @@ impl Server {
             clock: Arc::clone(&clock),
             kv_quota: config.kv,
         };
-        let toll = quotas.clone();
         let settings = Settings {
             engine: config.engine,
             artefacts: config.artefacts,
             compiler: config.compiler,
-            log_toll: Box::new(move |tenant, bytes| {
-                toll.log(tenant, bytes).map_err(|passed| passed.to_string())
-            }),
+            tolls: Arc::new(quotas::Tolled(quotas.clone())),
         };
         let components = Arc::new(Components(registry.clone()));
         let sandbox = Arc::new(Sandbox::start(settings, Arc::new(capabilities), components)?);
@@ -157,8 +154,7 @@ impl Server {
         runs.recover().await?;
         let (stop_background, background) = (CancellationToken::new(), TaskTracker::new());
         background.spawn(quotas::keep(quotas.clone(), Arc::clone(&store), stop_background.clone()));
-        let (watched, stop) = (Arc::clone(&vitals), stop_background.clone());
-        background.spawn(async move { watched.watch(stop).await });
+        background.spawn(Arc::clone(&vitals).watch(stop_background.clone()));
         background.spawn(scheduler.run(stop_background.clone()));
         let follower = Arc::clone(&catalog);
         let stop = stop_background.clone();

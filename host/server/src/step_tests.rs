@@ -31,6 +31,7 @@ fn not_made(error: StepTestError) -> PortError {
     let text = format!("{error}{cause}");
     match error {
         StepTestError::Absent(_) | StepTestError::Input(_) => PortError::Refused(text),
+        StepTestError::NoRoom(why) => PortError::NoRoom(text, why.retry_after()),
         StepTestError::Stopping => PortError::Busy(Duration::from_secs(5)),
         StepTestError::Store(_) | StepTestError::Interrupted => PortError::Internal(text),
     }

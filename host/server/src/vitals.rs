@@ -4,6 +4,7 @@
 //! What runs goes on; what is new is refused until there is room again.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -67,10 +68,14 @@ impl Vitals {
         vitals
     }
 
-    /// Looks again and again.
-    pub(crate) async fn watch(&self, stop: CancellationToken) {
+    /// Looks again and again, beside the threads that serve sockets: a disk
+    /// across a network may keep whoever asks it waiting.
+    pub(crate) async fn watch(self: Arc<Self>, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
-            self.look();
+            let this = Arc::clone(&self);
+            if let Err(error) = tokio::task::spawn_blocking(move || this.look()).await {
+                tracing::error!(%error, "cannot see how much memory and disk is left; trying again");
+            }
         }
     }
 
@@ -157,7 +162,7 @@ fn control_group() -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use super::*;
 

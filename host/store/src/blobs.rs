@@ -170,6 +170,22 @@ impl Blobs {
         }
     }
 
+    /// How many bytes the blob of this digest has; `None` if it was never put.
+    pub async fn size(&self, digest: &Digest) -> Result<Option<u64>, BlobError> {
+        match &self.place {
+            Place::Memory(blobs) => Ok(blobs.lock().get(digest).map(|bytes| bytes.len() as u64)),
+            Place::Directory(dir) => {
+                let path = path_in(dir, digest);
+                blocking(move || match fs::metadata(&path) {
+                    Ok(found) => Ok(Some(found.len())),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                    Err(error) => Err(at("look at", &path)(error)),
+                })
+                .await
+            }
+        }
+    }
+
     /// Where this digest's file is or would be; `None` in memory. Whoever reads
     /// it there must verify it.
     pub fn path(&self, digest: &Digest) -> Option<PathBuf> {
@@ -299,8 +315,10 @@ mod tests {
             let digest = blobs.put(bytes.clone()).await.unwrap();
             assert_eq!(digest, Digest::of(&bytes));
             assert_eq!(blobs.get(&digest).await.unwrap(), Some(bytes.clone()));
+            assert_eq!(blobs.size(&digest).await.unwrap(), Some(bytes.len() as u64));
             assert_eq!(blobs.put(bytes).await.unwrap(), digest);
             assert_eq!(blobs.get(&Digest::of(b"another")).await.unwrap(), None);
+            assert_eq!(blobs.size(&Digest::of(b"another")).await.unwrap(), None);
             let large = Bytes::from(vec![0; MAX_BLOB + 1]);
             assert!(matches!(blobs.put(large).await, Err(BlobError::TooLarge { .. })));
         }

@@ -130,6 +130,25 @@ pub fn account(key: &[u8]) -> Option<&[u8]> {
     key.get(..name(kind)?).filter(|_| is_counted)
 }
 
+/// What kind of a tenant's keys says that a run has a blob: the run's id, the
+/// blob's digest and, in eight bytes, its size, which counts as if the blob
+/// were in the entry.
+pub const RUN_BLOB: &str = "run-blob";
+/// Sixteen, thirty-two and eight. Shorter ones were written before sizes were.
+const SIZED_BLOB: usize = 56;
+
+/// How many bytes an entry counts under its [`account`]: key and value, and the
+/// blob that a key of kind [`RUN_BLOB`] stands for.
+pub fn counted_bytes(key: &[u8], value: usize) -> u64 {
+    let here = (key.len() + value) as u64;
+    let mut parts = key.splitn(3, |byte| *byte == END).skip(1);
+    if parts.next() != Some(RUN_BLOB.as_bytes()) {
+        return here;
+    }
+    let blob = parts.next().filter(|blob| blob.len() == SIZED_BLOB).and_then(<[u8]>::last_chunk);
+    here.saturating_add(blob.map_or(0, |size| u64::from_be_bytes(*size)))
+}
+
 /// What follows `prefix` in `key`: the raw bytes of a scanned entry.
 pub fn tail<'a>(prefix: &[u8], key: &'a [u8]) -> Option<&'a [u8]> {
     key.strip_prefix(prefix)
@@ -184,6 +203,17 @@ mod tests {
         let end = tenant(&acme()).end();
         assert!(*last < *end && *end < *tenant(&next).kind(""));
         assert_eq!((owner(&last), owner(&host().kind("token"))), (Some("acme"), Some(HOST)));
+    }
+
+    #[test]
+    fn a_blob_of_a_run_counts_as_if_it_were_in_the_entry() {
+        let blob = tenant(&acme()).kind(RUN_BLOB).bytes(&[7; 48]).bytes(&70_000_u64.to_be_bytes());
+        assert_eq!(counted_bytes(&blob, 0), 70_000 + blob.len() as u64);
+        let unsized_before = tenant(&acme()).kind(RUN_BLOB).bytes(&[7; 48]);
+        assert_eq!(counted_bytes(&unsized_before, 0), unsized_before.len() as u64);
+        let other = tenant(&acme()).kind("run-blobs").bytes(&[7; 48]).bytes(&70_000_u64.to_be_bytes());
+        assert_eq!(counted_bytes(&other, 10), 10 + other.len() as u64);
+        assert_eq!(counted_bytes(b"", 1), 1);
     }
 
     #[test]

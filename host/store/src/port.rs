@@ -103,9 +103,9 @@ impl Commit {
         self.require.len() + self.put.len() + self.delete.len()
     }
 
-    /// Bytes of what it puts, keys and values.
+    /// Bytes that what it puts [counts](crate::key::counted_bytes).
     pub fn bytes(&self) -> u64 {
-        self.put.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum()
+        self.put.iter().map(|(key, value)| crate::key::counted_bytes(key, value.len())).sum()
     }
 
     /// Deletes the key.

@@ -71,7 +71,7 @@ pub(crate) async fn fleet(count: usize) -> anyhow::Result<Fleet> {
         engine: EngineSettings::default(),
         artefacts: data.join("artefacts"),
         compiler: tests_harness::wharf(),
-        log_toll: Box::new(|_, _| Ok(())),
+        tolls: Arc::new(()),
     };
     let sandbox = Arc::new(Sandbox::start(settings, Arc::new(capabilities), Arc::new(variants))?);
     let mut connections = Vec::new();

@@ -113,6 +113,18 @@ fn four_fifths_are_near_and_the_usage_says_when_it_resets() {
 }
 
 #[test]
+fn memory_counts_while_it_is_in_use() {
+    let (quotas, _, _) = quotas(QuotasSpec { memory_bytes: Some(100), ..QuotasSpec::default() });
+    quotas.memory(&acme(), 60).unwrap();
+    let passed = quotas.memory(&acme(), 60).unwrap_err();
+    assert_eq!((passed.quota, passed.used, passed.limit), (Quota::MemoryBytes, 60, 100));
+    quotas.memory(&bolt(), 100).unwrap();
+    quotas.memory_free(&acme(), 60);
+    quotas.memory(&acme(), 100).unwrap();
+    assert_eq!(used(&quotas, Quota::MemoryBytes), 100);
+}
+
+#[test]
 fn a_restart_goes_on_with_the_day_and_not_with_an_earlier_one() {
     let (before, _, _) = quotas(QuotasSpec::default());
     before.book(&acme(), 7, 0).unwrap().keep();

@@ -21,6 +21,7 @@ use host_store::{StoreError, Version};
 use super::decide::RunStatusWord;
 use super::replay::{From, On, Replay, ReplayError, Replayed};
 use super::trace::trace;
+use crate::accept::Uncommitted;
 use crate::idempotency::{Idempotency, MAX_KEY, Seen, until};
 use crate::record::{Given, Payload, Record, bounds_to_spec, deadline_of, wiring_of};
 use crate::search::Posted;
@@ -116,11 +117,15 @@ impl Runs {
         }
         match self.commit(&[(tenant.clone(), id)], commit).await {
             Ok(()) => Ok(Replayed { run: id, repeated: false }),
-            Err(StoreError::Conflict) => {
+            Err(Uncommitted::Store(StoreError::Conflict)) => {
                 self.leave(tenant, id, &taken).await;
                 Err(ReplayError::Contended(run))
             }
-            Err(error) => Err(error.into()),
+            Err(why @ Uncommitted::NoRoom(_)) => {
+                self.leave(tenant, id, &taken).await;
+                Err(why.into())
+            }
+            Err(why) => Err(why.into()),
         }
     }
 

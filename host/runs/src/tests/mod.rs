@@ -13,6 +13,7 @@ mod looking;
 mod once;
 mod retaining;
 mod retrying;
+mod rooming;
 mod searching;
 mod testing;
 mod waiting;

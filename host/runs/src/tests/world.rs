@@ -22,7 +22,7 @@ use host_store::{Blobs, MemoryStore, Store};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::{EndpointCall, Guests, HostFailure, NewRun, Runs, Settings};
+use crate::{EndpointCall, Guests, HostFailure, NewRun, NoRoom, Room, Runs, Settings};
 
 /// Longer than anything takes: tokio's clock jumps when nothing else is left to do.
 pub(crate) const LONG: Duration = Duration::from_secs(100_000);
@@ -44,6 +44,10 @@ pub(crate) struct Fake {
     pub(crate) workflows: Mutex<Vec<Arc<Workflow>>>,
     /// How long acme's runs are kept.
     pub(crate) retention: RetentionSpec,
+    /// For how many runs more there is room, if that is limited.
+    pub(crate) room: Mutex<Option<u64>>,
+    /// Bytes that room was found for, run by run.
+    pub(crate) booked: Mutex<Vec<u64>>,
 }
 
 impl Fake {
@@ -61,6 +65,8 @@ impl Fake {
             package_gone: AtomicBool::new(false),
             workflows: Mutex::default(),
             retention: RetentionSpec::default(),
+            room: Mutex::default(),
+            booked: Mutex::default(),
         }
     }
 
@@ -98,6 +104,14 @@ impl Guests for Fake {
     ) -> BoxFuture<'a, Result<bool, HostFailure>> {
         let there = !self.package_gone.load(Ordering::SeqCst);
         Box::pin(async move { Ok(there) })
+    }
+
+    fn room(&self, _: &TenantId, runs: u64, bytes: u64) -> Result<Box<dyn Room>, NoRoom> {
+        if let Some(left) = &mut *self.room.lock() {
+            *left = left.checked_sub(runs).ok_or(NoRoom::Host("room"))?;
+        }
+        self.booked.lock().push(bytes);
+        Ok(Box::new(()))
     }
 
     fn retention(&self) -> Vec<(TenantId, RetentionSpec)> {

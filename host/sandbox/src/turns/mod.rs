@@ -21,6 +21,7 @@ mod tests;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -65,18 +66,19 @@ impl Turns {
     }
 
     /// Runs a tenant's call to its end, in as many turns as it takes. Without a
-    /// tenant: an upload that is being looked at.
+    /// tenant: an upload that is being looked at. The call may move to another
+    /// thread; boxed by whoever made it, its kilobytes are moved once, not at
+    /// each step down to here.
     pub(crate) async fn run<F, T>(
         &self,
         tenant: Option<&TenantId>,
-        call: F,
+        mut call: Pin<Box<F>>,
     ) -> Result<Finished<T>, CallFailed>
     where
         F: Future<Output = Result<Finished<T>, CallFailed>> + Send + 'static,
         T: Send + 'static,
     {
         let asks = Asks::new(tenant.map_or("", TenantId::as_str));
-        let mut call = Box::pin(call);
         let mut here = None;
         let went = poll_fn(|context| {
             if !self.pool.is_alone(asks) && !self.pool.may_run_here(asks) {

@@ -256,7 +256,7 @@ mod in_threads {
             sleep(Duration::from_millis(1)).await;
             turns_of(1, Duration::ZERO).await
         };
-        assert_eq!(turns.run(Some(&acme()), call).await.unwrap().outcome, Outcome::Answered(1));
+        assert_eq!(turns.run(Some(&acme()), Box::pin(call)).await.unwrap().outcome, Outcome::Answered(1));
     }
 
     #[tokio::test]
@@ -266,7 +266,7 @@ mod in_threads {
             assert_eq!(std::thread::current().id(), here);
             turns_of(1, Duration::ZERO).await
         };
-        assert!(one_thread().run(Some(&acme()), call).await.is_ok());
+        assert!(one_thread().run(Some(&acme()), Box::pin(call)).await.is_ok());
     }
 
     #[tokio::test]
@@ -279,11 +279,11 @@ mod in_threads {
                     turns_of(50, Duration::from_micros(100)).await.unwrap();
                     panic!("host code went wrong");
                 };
-                panics.run::<_, usize>(Some(&acme()), call).await
+                panics.run::<_, usize>(Some(&acme()), Box::pin(call)).await
             })
             .await;
         assert!(ended.unwrap_err().is_panic());
-        assert!(turns.run(Some(&acme()), turns_of(50, Duration::from_micros(100))).await.is_ok());
+        assert!(turns.run(Some(&acme()), Box::pin(turns_of(50, Duration::from_micros(100)))).await.is_ok());
     }
 
     #[tokio::test]
@@ -302,10 +302,11 @@ mod in_threads {
                 turns_of(usize::MAX, Duration::from_micros(100)).await
             };
             let cut =
-                tokio::time::timeout(Duration::from_millis(20), turns.run(Some(&acme()), endless)).await;
+                tokio::time::timeout(Duration::from_millis(20), turns.run(Some(&acme()), Box::pin(endless)))
+                    .await;
             assert!(cut.is_err());
         }
-        assert!(turns.run(Some(&acme()), turns_of(50, Duration::from_micros(100))).await.is_ok());
+        assert!(turns.run(Some(&acme()), Box::pin(turns_of(50, Duration::from_micros(100)))).await.is_ok());
         let patience = Instant::now() + Duration::from_secs(30);
         while ended.load(Ordering::SeqCst) < 4 && Instant::now() < patience {
             sleep(Duration::from_millis(1)).await;

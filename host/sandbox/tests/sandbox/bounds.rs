@@ -1,12 +1,17 @@
 //! Each bound ends its call, alone, and says which it was.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use host_model::bounds::Bounds;
+use host_model::name::TenantId;
 use host_model::outcome::{Bound, Outcome};
+use host_model::quota::{Quota, QuotaPassed};
+use host_sandbox::{EngineSettings, Tolls};
 
 use crate::by_hand::{and, connector, forever};
-use crate::lab::{Lab, exceeded, passed, patient, probe};
+use crate::lab::{Lab, compiler, exceeded, passed, patient, probe, shared_cache};
 use crate::waiting::{Upstream, silent, upstream};
 
 #[tokio::test]
@@ -75,6 +80,52 @@ async fn all_memories_and_tables_of_an_instance_count_together() {
     let finished = lab.go(several("(call $one)"), Bounds { memory: 3 << 20, ..Bounds::default() }, "1").await;
     passed(&finished, Bound::Memory, 3 << 20);
     lab.a_neighbour_is_well().await;
+}
+
+/// So many bytes of memory for all calls together.
+struct Room {
+    limit: u64,
+    used: AtomicU64,
+}
+
+impl Tolls for Room {
+    fn log(&self, _: &TenantId, _: u64) -> Result<(), QuotaPassed> {
+        Ok(())
+    }
+
+    fn memory(&self, tenant: &TenantId, bytes: u64) -> Result<(), QuotaPassed> {
+        assert_eq!(tenant.as_str(), "acme");
+        let (used, limit) = (self.used.load(Ordering::SeqCst), self.limit);
+        if used + bytes > limit {
+            return Err(QuotaPassed { quota: Quota::MemoryBytes, used, limit, retry_after_s: 1 });
+        }
+        self.used.fetch_add(bytes, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn memory_free(&self, _: &TenantId, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn memory_counts_to_the_tenant_beyond_the_first_mib_and_is_given_back_at_the_end() {
+    let room = Arc::new(Room { limit: 3 << 20, used: AtomicU64::new(0) });
+    let engine = EngineSettings { slots: 4, warm_slots: 4, ..EngineSettings::default() };
+    let lab = Lab::tolled(engine, &shared_cache(), compiler(), room.clone());
+    // 1 MiB at first, 2 and 3 MiB after having grown.
+    let grow =
+        |times: &str| connector("", "", &format!("(drop (memory.grow (i32.const {times}))) (call $one)"));
+    let within = lab.go(grow("32"), Bounds::default(), "1").await;
+    assert!(matches!(within.outcome, Outcome::Answered(_)), "{within:?}");
+    assert_eq!(room.used.load(Ordering::SeqCst), 0);
+    // As if other calls of the tenant had 2 MiB.
+    room.used.store(2 << 20, Ordering::SeqCst);
+    let over = lab.go(grow("32"), Bounds::default(), "1").await;
+    passed(&over, Bound::TenantMemory, 3 << 20);
+    assert_eq!(room.used.load(Ordering::SeqCst), 2 << 20, "what it had got is given back, too");
+    let small = lab.go(connector("", "", "(call $one)"), Bounds::default(), "1").await;
+    assert!(matches!(small.outcome, Outcome::Answered(_)), "{small:?}");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use host_model::effects::BoxFuture;
 use host_model::manifest::Manifest;
 use host_model::outcome::{Bound, Exceeded, Finished, Outcome};
 use host_model::resource::{Connection, ConnectionSpec, Package};
-use host_sandbox::{CallFailed, EngineSettings, Sandbox, Settings, Source};
+use host_sandbox::{CallFailed, EngineSettings, Sandbox, Settings, Source, Tolls};
 use host_store::MemoryStore;
 use serde_json::json;
 
@@ -79,6 +79,16 @@ impl Lab {
     }
 
     pub(crate) fn with(engine: EngineSettings, artefacts: &Path, compiler: PathBuf) -> Self {
+        Self::tolled(engine, artefacts, compiler, Arc::new(()))
+    }
+
+    /// Where this counts what calls use.
+    pub(crate) fn tolled(
+        engine: EngineSettings,
+        artefacts: &Path,
+        compiler: PathBuf,
+        tolls: Arc<dyn Tolls>,
+    ) -> Self {
         let store = Arc::new(MemoryStore::default());
         let vault = Arc::new(Vault::new(store.clone(), MasterKey::generate().unwrap()));
         let policy = Policy { open: vec!["127.0.0.0/8".parse().unwrap()], ..Policy::default() };
@@ -87,8 +97,7 @@ impl Lab {
         let egress = Egress::new(config, vault, clock.clone()).unwrap();
         let capabilities =
             Arc::new(Capabilities { store, egress: Arc::new(egress), clock, kv_quota: KvQuota::default() });
-        let log_toll = Box::new(|_: &_, _| Ok(()));
-        let settings = Settings { engine, artefacts: artefacts.to_owned(), compiler, log_toll };
+        let settings = Settings { engine, artefacts: artefacts.to_owned(), compiler, tolls };
         let shelf = Arc::new(Shelf::default());
         let sandbox = Sandbox::start(settings, capabilities, shelf.clone()).unwrap();
         Self { sandbox: Arc::new(sandbox), upstream: "http://127.0.0.1:1".to_owned(), shelf }

@@ -10,14 +10,14 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::key::account;
+use crate::key::{account, counted_bytes};
 
 /// What is counted under one account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// How many entries.
     pub entries: u64,
-    /// Their keys and values together.
+    /// Their keys and values together, and the blobs that they stand for.
     pub bytes: u64,
 }
 
@@ -71,5 +71,5 @@ impl Tallies {
 }
 
 fn size(key: &[u8], value: usize) -> i64 {
-    i64::try_from(key.len() + value).unwrap_or(i64::MAX)
+    i64::try_from(counted_bytes(key, value)).unwrap_or(i64::MAX)
 }
