@@ -145,6 +145,13 @@ impl HostPattern {
             }
         }
     }
+
+    fn covers(&self, other: &Self) -> bool {
+        match other {
+            Self::Exact(host) => self.allows(host),
+            Self::Below(apex) => self == other || matches!(self, Self::Below(_)) && self.allows(apex),
+        }
+    }
 }
 
 /// Origins that a grant names: `https://api.example.com`, `https://*.example.com`,
@@ -178,6 +185,17 @@ impl OriginPattern {
     /// Whether it is about mail and not about requests.
     pub fn is_mail(&self) -> bool {
         self.scheme.is_mail()
+    }
+
+    /// Whether everything that `other` allows is allowed by it.
+    pub fn covers(&self, other: &Self) -> bool {
+        (self.scheme, self.port) == (other.scheme, other.port) && self.host.covers(&other.host)
+    }
+
+    /// Whether there is an origin that both allow.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        // Two sets of subdomains are apart, or one is in the other.
+        self.covers(other) || other.covers(self)
     }
 
     /// Exactly this origin.

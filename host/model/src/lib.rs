@@ -8,6 +8,7 @@
 //! - Text becomes a name, an id or a pattern only by parsing.
 //! - The default of anything that permits is: nothing.
 
+pub mod asks;
 pub mod bounds;
 pub mod clock;
 pub mod digest;

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::asks::MAX_ASKS;
 use crate::bounds::BoundsSpec;
 use crate::grants::{HttpRule, OriginPattern};
 use crate::name::{EndpointName, FieldName, PackageName, PackageRef, SchemaRef, Version};
@@ -330,6 +331,12 @@ impl Manifest {
                 return rule(at(), "`hosts` is empty: a credential goes to named origins only");
             }
             self.check_wishes(&at(), &credential.hosts)?;
+        }
+        if self.width() > MAX_ASKS {
+            return rule(
+                "[grants]".into(),
+                "it asks for more than 1000 things, methods times paths counted: ask for wider ones",
+            );
         }
         let mail = |wish: &OriginWish| matches!(wish, OriginWish::Pattern(pattern) if pattern.is_mail());
         let web = |wish: &OriginWish| matches!(wish, OriginWish::Pattern(pattern) if !pattern.is_mail());

@@ -460,7 +460,7 @@ fn is_web(url: &url::Url) -> bool {
     Origin::of(url).is_some()
 }
 
-fn resolve_wish(wish: &OriginWish, config: &BTreeMap<FieldName, Value>) -> Option<OriginPattern> {
+pub(crate) fn resolve_wish(wish: &OriginWish, config: &BTreeMap<FieldName, Value>) -> Option<OriginPattern> {
     match wish {
         OriginWish::Pattern(pattern) => Some(pattern.clone()),
         OriginWish::Field(field) => config.get(field).and_then(origin_of).map(OriginPattern::exactly),

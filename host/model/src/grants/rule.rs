@@ -51,6 +51,11 @@ impl<O> HttpRule<O> {
         Some(HttpRule { origin: origin(&self.origin)?, methods, paths })
     }
 
+    /// How many pairs of a method and a path it names.
+    pub fn width(&self) -> usize {
+        self.methods.len().max(1) * self.paths.len().max(1)
+    }
+
     /// Whether it covers every method and path.
     pub fn is_open(&self) -> bool {
         self.methods.is_empty() && self.paths.is_empty()
@@ -67,6 +72,45 @@ impl HttpRule<OriginPattern> {
                 || !asking.elsewhere && self.paths.iter().any(|prefix| prefix.covers(asking.path))
         };
         self.origin.allows(asking.origin) && method && path()
+    }
+
+    /// Whether every request that `other` lets out goes out by it.
+    pub fn covers(&self, other: &Self) -> bool {
+        let method = self.methods.is_empty()
+            || !other.methods.is_empty() && other.methods.iter().all(|method| self.methods.contains(method));
+        let below = |path: &PathPrefix| self.paths.iter().any(|prefix| prefix.covers(&path.to_string()));
+        let path = self.paths.is_empty() || !other.paths.is_empty() && other.paths.iter().all(below);
+        self.origin.covers(&other.origin) && method && path
+    }
+
+    /// The same as rules of one method and one path each, or of any.
+    pub fn apart(&self) -> impl Iterator<Item = Self> {
+        let each_path = |rule: &Self| match rule.paths.as_slice() {
+            [] => vec![rule.clone()],
+            paths => paths.iter().map(|path| Self { paths: vec![path.clone()], ..rule.clone() }).collect(),
+        };
+        let each_method: Vec<_> = match self.methods.as_slice() {
+            [] => vec![self.clone()],
+            methods => methods.iter().map(|it| Self { methods: vec![it.clone()], ..self.clone() }).collect(),
+        };
+        each_method.into_iter().flat_map(move |rule| each_path(&rule))
+    }
+
+    fn sorts_as(&self) -> impl Ord {
+        let methods: Vec<_> = self.methods.iter().map(|method| method.as_str().to_owned()).collect();
+        (self.origin.clone(), methods, self.paths.clone())
+    }
+}
+
+impl PartialOrd for HttpRule<OriginPattern> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for HttpRule<OriginPattern> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.sorts_as().cmp(&other.sorts_as())
     }
 }
 
