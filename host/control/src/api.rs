@@ -7,6 +7,7 @@
 mod apply;
 mod calls;
 mod connections;
+mod consent;
 mod dead_letters;
 mod events;
 mod keys;
@@ -84,6 +85,8 @@ impl Operations {
                 connections::delete_connection
             ))
             .and(operations!(connections::authorize_connection))
+            .and(operations!(consent::consent_to_connection, consent::withdraw_from_connection))
+            .and(operations!(consent::consent_to_workflow, consent::withdraw_from_workflow))
             .and(operations!(calls::check_connection))
             .and(operations!(calls::call_endpoint))
             .and(operations!(workflows::list_workflows))

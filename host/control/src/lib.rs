@@ -27,7 +27,9 @@ use registry::Registry;
 
 pub use access::{Limits, MayNot, Role, Scope};
 pub use api::{permissions_page, router};
-pub use catalog::{Action, Catalog, Ceilings, Done, LoadError, Outlet, Reader, open_hooks};
+pub use catalog::{
+    Action, Catalog, Ceilings, Done, LoadError, Outlet, Reader, Waits, WaitsFor, open_hooks, waits,
+};
 pub use documents::read_documents;
 pub use tokens::{NewToken, NoEntry, Token, TokenError, TokenText, Tokens};
 

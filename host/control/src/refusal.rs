@@ -179,6 +179,10 @@ impl From<EditError> for Refusal {
                 Self::invalid(lines.join("\n"))
             }
             EditError::Absent => Self::Absent,
+            EditError::NothingWaits(..) => {
+                Self::Wrong(StatusCode::CONFLICT, "nothing-waits", error.to_string())
+            }
+            EditError::NotShown(..) => Self::Wrong(StatusCode::CONFLICT, "changed", error.to_string()),
             EditError::Contended => Self::Wrong(StatusCode::CONFLICT, "contended", error.to_string()),
             EditError::Port(error) => error.into(),
             EditError::Blob(_) | EditError::Store(_) | EditError::Registry(_) => Self::Internal(error.into()),

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::asks::MAX_ASKS;
 use crate::bounds::{Bounds, BoundsSpec};
 use crate::digest::Digest;
 use crate::grants::{Grants, GrantsSpec, Origin, OriginPattern};
@@ -295,6 +296,11 @@ pub enum ResolveError {
     /// Webhooks cannot be verified like that.
     #[error(transparent)]
     Verify(#[from] verify::BadVerify),
+    /// It allows more than anybody reads.
+    #[error(
+        "grants: they come to {0} permissions, methods times paths counted, and {MAX_ASKS} is the most: write fewer and wider ones"
+    )]
+    Grants(usize),
     /// Requests cannot behave like that.
     #[error(transparent)]
     Egress(#[from] egress::BadEgress),
@@ -340,6 +346,9 @@ impl Connection {
         known("config", spec.config.keys(), &manifest.config, &package)?;
         known("credentials", spec.credentials.keys(), &manifest.credentials, &package)?;
         spec.verify.as_ref().map_or(Ok(()), Verify::check)?;
+        if spec.grants.width() > MAX_ASKS {
+            return Err(ResolveError::Grants(spec.grants.width()));
+        }
 
         let mut config = spec.config;
         for (name, field) in &manifest.config {

@@ -12,9 +12,9 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use super::powers::in_tenant;
-use super::{Limits, Power, Role, Scope};
+use super::{Limits, Power, Role, Scope, power};
 use crate::Control;
-use crate::catalog::Tenant;
+use crate::catalog::{Author, Tenant};
 use crate::refusal::Refusal;
 use crate::tokens::Token;
 
@@ -31,6 +31,12 @@ impl Caller {
 
     pub(crate) fn id(&self) -> TokenId {
         self.token.id
+    }
+
+    /// As the author of a change.
+    pub(crate) fn author(&self, control: &Control) -> Author {
+        let consents = power::Consent::ROW.given_to(&self.token.scope).is_ok();
+        Author { by: self.id().to_string(), at: control.tokens.now(), consents }
     }
 
     /// The tenant with this name, if this caller has the power there over what it covers.
@@ -124,14 +130,14 @@ impl Token {
     /// Whether it starts this workflow: what `/run` asks, which is no operation of the API.
     pub fn may_start(&self, tenant: &TenantId, workflow: &WorkflowName) -> Result<(), MayNot> {
         let covers = |limits: &Limits| limits.workflows.contains(workflow);
-        in_tenant::<super::power::Start>(&self.scope, tenant, covers).map_err(|refusal| match refusal {
+        in_tenant::<power::Start>(&self.scope, tenant, covers).map_err(|refusal| match refusal {
             Refusal::Forbidden(why) => MayNot::Forbidden(why),
             _ => MayNot::Absent,
         })
     }
 }
 
-impl InTenant<super::power::SeeRuns> {
+impl InTenant<power::SeeRuns> {
     /// Whether this caller may see the run: a service token those that it started.
     pub(crate) fn sees(&self, run: &Run) -> bool {
         match &self.caller.token.scope {

@@ -148,6 +148,7 @@ powers! {
     Operate, "operate", "Steer runs: events, topics, tests, replays, stopping, dismissing":
                                                                                           Yes Yes Yes No No;
     Change, "change", "Change connections, workflows, schedules and schemas":             Yes Yes Yes No No;
+    Consent, "consent", "Allow connections and packages more than they were allowed":    Yes Yes No No No;
     KeepSecrets, "keep-secrets", "Set and delete secrets":                                Yes Yes No No No;
     KeepTokens, "keep-tokens", "Make, list, rotate and revoke tokens":                    Yes Own No No No;
     Host, "host", "Keep what is the host's: tenants, packages, the keys of secrets":                      Yes No No No No;

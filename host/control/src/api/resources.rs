@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::Control;
 use crate::access::{Caller, InTenant, power};
-use crate::catalog::{Action, Done, Edit, EditError, Kept, Tenanted};
+use crate::catalog::{Action, Done, Edit, EditError, Kept, Pending, Tenanted};
 use crate::documents::{Files, parse_all};
 use crate::input::{Page, json};
 use crate::refusal::Refusal;
@@ -114,8 +114,9 @@ pub(super) async fn without_kind<T: serde::de::DeserializeOwned>(
         _ => {}
     }
     // What GET adds to one that cannot be used, or not without care.
-    fields.remove("error");
-    fields.remove("warnings");
+    for told in ["error", "warnings", "pending", "needs-authorization"] {
+        fields.remove(told);
+    }
     if kind == WorkflowSpec::KIND && (fields.contains_key("steps") || fields.contains_key("source")) {
         fields = written(fields)?;
     }
@@ -162,14 +163,15 @@ pub(super) async fn change(
     tenant: Option<&host_model::name::TenantId>,
     edit: Edit,
 ) -> Result<Vec<Done>, Refusal> {
-    let deletes = !matches!(edit, Edit::Put(..));
-    let done = control.catalog.edit(vec![edit], false).await.map_err(|error| match error {
-        EditError::Objections(_) if deletes => match Refusal::from(error) {
-            Refusal::Wrong(_, _, detail) => Refusal::Wrong(StatusCode::CONFLICT, "in-use", detail),
-            other => other,
-        },
-        other => other.into(),
-    })?;
+    let deletes = matches!(edit, Edit::Delete(..) | Edit::DeleteTenant(_));
+    let done =
+        control.catalog.edit(&by.author(control), vec![edit], false).await.map_err(|error| match error {
+            EditError::Objections(_) if deletes => match Refusal::from(error) {
+                Refusal::Wrong(_, _, detail) => Refusal::Wrong(StatusCode::CONFLICT, "in-use", detail),
+                other => other,
+            },
+            other => other.into(),
+        })?;
     let owner = tenant.map(ToString::to_string);
     for Done { kind, name, action, .. } in &done {
         tracing::info!(token.id = %by.id(), tenant.id = owner, kind, name, ?action, "{kind} `{name}`: {action:?}");
@@ -201,5 +203,23 @@ fn show<T: Tenanted>(tenant: &InTenant<power::See>, name: &str, kept: &Kept<T>) 
     if let (Value::Object(shown), Some(warnings @ [_, ..])) = (&mut shown, warnings.as_deref()) {
         shown.insert("warnings".to_owned(), json!(warnings));
     }
+    if let (Value::Object(shown), Some(pending)) = (&mut shown, pending(tenant, T::KIND, name)) {
+        shown.insert("pending".to_owned(), pending);
+    }
     shown
+}
+
+/// The change that waits for consent: whose, since when, for what, and what would be.
+fn pending(tenant: &InTenant<power::See>, kind: &'static str, name: &str) -> Option<Value> {
+    let id = (kind, name.to_owned());
+    let Pending { resource, by, at } = tenant.tenant.written.pending.get(&id)?;
+    let mut pending = json!({ "by": by, "since": at, "document": resource });
+    let told = match tenant.tenant.resolved.waiting.get(&id)? {
+        Ok(waiting) => serde_json::to_value(waiting.told()).ok()?,
+        Err(error) => json!({ "error": error }),
+    };
+    if let (Value::Object(pending), Value::Object(told)) = (&mut pending, told) {
+        pending.extend(told);
+    }
+    Some(pending)
 }

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use host_model::name::TenantId;
+use host_model::digest::Digest;
+use host_model::name::{PackageRef, TenantId};
 use host_model::resource::{ConnectionSpec, Resource, ScheduleSpec, SchemaSpec, TenantSpec, WorkflowSpec};
 use host_store::{BlobError, Commit, MAX_VALUE, StoreError};
 use registry::ReadError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::consent::{Judge, package_of};
 use super::resolve::Id;
 use super::stored::{Tenanted, Written, resource_key, retired_key, tenant_key};
 use crate::ports::PortError;
@@ -23,6 +25,10 @@ pub(crate) enum Edit {
     DeleteTenant(TenantId),
     /// Deletes a tenant's resource, by kind and name.
     Delete(TenantId, Id),
+    /// Makes the change of a resource that waits, if it is the one of this digest.
+    Consent(TenantId, Id, Digest),
+    /// Takes back all consents to a resource, and drops what waits.
+    Withdraw(TenantId, Id),
 }
 
 impl Edit {
@@ -33,7 +39,18 @@ impl Edit {
                 Resource::Tenant(spec) => Some(&spec.name),
                 _ => tenant.as_ref(),
             },
-            Self::DeleteTenant(tenant) | Self::Delete(tenant, _) => Some(tenant),
+            Self::DeleteTenant(tenant)
+            | Self::Delete(tenant, _)
+            | Self::Consent(tenant, ..)
+            | Self::Withdraw(tenant, _) => Some(tenant),
+        }
+    }
+
+    /// The package that it brings.
+    pub(super) fn package(&self) -> Option<PackageRef> {
+        match self {
+            Self::Put(_, resource) => package_of(resource).cloned(),
+            _ => None,
         }
     }
 }
@@ -50,6 +67,18 @@ pub enum Action {
     Unchanged,
     /// It is gone.
     Deleted,
+    /// It was there and is served as it was: what was written waits for consent.
+    Pending,
+}
+
+/// What a change waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct WaitsFor {
+    /// What it would be allowed to do that it is not, in words.
+    pub asks: Vec<String>,
+    /// Names this difference: whoever consents sends it.
+    pub digest: String,
 }
 
 /// What became of one resource.
@@ -65,11 +94,14 @@ pub struct Done {
     /// What its author may want to look at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What it, or the change of it, waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<WaitsFor>,
 }
 
 impl Done {
-    fn new(kind: &'static str, name: impl ToString, action: Action) -> Self {
-        Self { kind, name: name.to_string(), action, warnings: Vec::new() }
+    pub(super) fn new(kind: &'static str, name: impl ToString, action: Action) -> Self {
+        Self { kind, name: name.to_string(), action, warnings: Vec::new(), waits: None }
     }
 }
 
@@ -92,6 +124,10 @@ pub(crate) enum EditError {
     Objections(Vec<Objection>),
     #[error("there is no such thing")]
     Absent,
+    #[error("nothing of {0} `{1}` waits for consent")]
+    NothingWaits(&'static str, String),
+    #[error("what waits of {0} `{1}` is not what you were shown: look again, and consent to that")]
+    NotShown(&'static str, String),
     #[error("others keep changing the same things: try again")]
     Contended,
     #[error("the checker of workflows did not answer")]
@@ -118,14 +154,20 @@ pub(crate) struct Plan {
 impl Plan {
     /// Applies the edits to `tenants` in memory, tenants first so that a file
     /// may make one after its resources.
-    pub(crate) fn make(edits: &[Edit], tenants: &mut BTreeMap<TenantId, Written>) -> Result<Self, EditError> {
+    ///
+    /// Without a judge nothing has to wait.
+    pub(super) fn make(
+        edits: &[Edit],
+        tenants: &mut BTreeMap<TenantId, Written>,
+        judge: Option<&Judge<'_>>,
+    ) -> Result<Self, EditError> {
         let mut plan = Self::default();
         let mut done = BTreeMap::new();
         let tenants_first = edits.iter().enumerate().partition::<Vec<_>, _>(
             |(_, edit)| matches!(edit, Edit::Put(_, resource) if matches!(**resource, Resource::Tenant(_))),
         );
         for (place, edit) in tenants_first.0.into_iter().chain(tenants_first.1) {
-            if let Some(outcome) = plan.apply(place, edit, tenants)? {
+            if let Some(outcome) = plan.apply(place, edit, tenants, judge)? {
                 done.insert(place, outcome);
             }
         }
@@ -143,8 +185,12 @@ impl Plan {
         place: usize,
         edit: &Edit,
         tenants: &mut BTreeMap<TenantId, Written>,
+        judge: Option<&Judge<'_>>,
     ) -> Result<Option<Done>, EditError> {
         match edit {
+            Edit::Put(Some(tenant), resource) if self.holds(tenant, resource, tenants, judge) => {
+                Ok(self.hold(place, tenant, resource, tenants, judge))
+            }
             Edit::Put(tenant, resource) => match (&**resource, tenant) {
                 (Resource::Tenant(spec), _) => Ok(self.put_tenant(place, spec, tenants)),
                 (Resource::Connection(spec), Some(tenant)) => Ok(self.put(place, tenant, spec, tenants)),
@@ -164,10 +210,27 @@ impl Plan {
                 _ => self.delete::<ScheduleSpec>(tenant, name, tenants),
             }
             .map(Some),
+            Edit::Consent(tenant, id, digest) => self.consent(place, tenant, id, digest, tenants, judge),
+            Edit::Withdraw(tenant, id) => self.withdraw(tenant, id, tenants).map(Some),
         }
     }
 
-    fn put<T: Tenanted>(
+    pub(super) fn put<T: Tenanted>(
+        &mut self,
+        place: usize,
+        tenant: &TenantId,
+        spec: &T,
+        tenants: &mut BTreeMap<TenantId, Written>,
+    ) -> Option<Done> {
+        let id = (T::KIND, spec.name().to_string());
+        let dropped = tenants.get_mut(tenant).is_some_and(|written| self.drop_pending(tenant, &id, written));
+        let mut done = self.put_as_is(place, tenant, spec, tenants)?;
+        done.warnings.extend(dropped.then(|| "the change that waited for consent is dropped".to_owned()));
+        Some(done)
+    }
+
+    /// The same, beside what waits.
+    pub(super) fn put_as_is<T: Tenanted>(
         &mut self,
         place: usize,
         tenant: &TenantId,
@@ -206,9 +269,7 @@ impl Plan {
                 Action::Updated
             }
             None => {
-                let (connections, workflows, schedules, schemas) = Default::default();
-                let written = Written { spec: spec.clone(), connections, workflows, schedules, schemas };
-                tenants.insert(id.clone(), written);
+                tenants.insert(id.clone(), Written::nothing(spec.clone()));
                 self.commit.require.push(host_store::Require::Absent(retired_key(id).into()));
                 Action::Created
             }
@@ -228,6 +289,9 @@ impl Plan {
         // One that cannot be read any more can still be deleted.
         let _ = T::of_mut(written).remove(&name).ok_or(EditError::Absent)?;
         self.commit.delete.push(resource_key::<T>(tenant, &name).into());
+        let id = (T::KIND, name.to_string());
+        self.drop_pending(tenant, &id, written);
+        self.drop_consents(tenant, &id, written);
         self.touched.insert(tenant.clone());
         Ok(Done::new(T::KIND, name, Action::Deleted))
     }
@@ -262,7 +326,7 @@ impl Plan {
     }
 
     /// Remembers whose edit a resource is; two edits of one resource in one change are a mistake.
-    fn claim(
+    pub(super) fn claim(
         &mut self,
         place: usize,
         tenant: &TenantId,
@@ -278,7 +342,7 @@ impl Plan {
         Some(())
     }
 
-    fn write(
+    pub(super) fn write(
         &mut self,
         place: usize,
         key: bytes::Bytes,
@@ -296,7 +360,7 @@ impl Plan {
         Some(())
     }
 
-    fn object(&mut self, edit: usize, message: impl Into<String>) {
+    pub(super) fn object(&mut self, edit: usize, message: impl Into<String>) {
         self.objections.push(Objection {
             edit: Some(edit),
             line: None,

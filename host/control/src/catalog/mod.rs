@@ -9,8 +9,10 @@
 //! - A kept resource that no longer fits is left out with its error; the host
 //!   goes on with the others.
 
+mod consent;
 mod cycles;
 mod edit;
+mod held;
 mod reading;
 mod resolve;
 mod schemas;
@@ -30,16 +32,19 @@ use registry::{ReadError, Registry};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-pub use self::edit::{Action, Done};
+use self::consent::Judge;
+pub use self::consent::Waits;
+pub(crate) use self::consent::{Author, Pending, Waiting};
+pub use self::edit::{Action, Done, WaitsFor};
 pub(crate) use self::edit::{Edit, EditError, Objection, Plan};
 use self::reading::Looked;
 pub use self::reading::Reader;
 pub use self::resolve::Ceilings;
 pub(crate) use self::resolve::nearest_outbound;
 use self::resolve::{Packages, Resolved, packages_of, resolve};
-pub use self::stored::open_hooks;
 pub(crate) use self::stored::{Kept, Tenanted, Written};
 use self::stored::{generation, generation_key};
+pub use self::stored::{open_hooks, waits};
 
 /// How often a change that another host's change overtook is checked again.
 const ATTEMPTS: usize = 20;
@@ -135,10 +140,15 @@ impl Catalog {
     }
 
     /// Makes the edits, all or none; with `dry_run`, only says what would become of them.
-    pub(crate) async fn edit(&self, edits: Vec<Edit>, dry_run: bool) -> Result<Vec<Done>, EditError> {
+    pub(crate) async fn edit(
+        &self,
+        author: &Author,
+        edits: Vec<Edit>,
+        dry_run: bool,
+    ) -> Result<Vec<Done>, EditError> {
         // Before the turn is taken: a guest reads the texts, and others need not wait for it.
         let Looked { edits, objections, mut warnings } = self.check_texts(edits, !dry_run).await?;
-        match self.edit_checked(&edits, dry_run || !objections.is_empty()).await {
+        match self.edit_checked(author, &edits, dry_run || !objections.is_empty()).await {
             Ok(mut done) if objections.is_empty() => {
                 for (place, done) in done.iter_mut().enumerate() {
                     done.warnings.extend(warnings.remove(&place).unwrap_or_default());
@@ -155,14 +165,19 @@ impl Catalog {
         }
     }
 
-    async fn edit_checked(&self, edits: &[Edit], dry_run: bool) -> Result<Vec<Done>, EditError> {
+    async fn edit_checked(
+        &self,
+        author: &Author,
+        edits: &[Edit],
+        dry_run: bool,
+    ) -> Result<Vec<Done>, EditError> {
         let _turn = self.turn.lock().await;
         for _ in 0..ATTEMPTS {
             if generation(&self.store).await? != self.held.load().generation {
                 self.read(false).await?;
             }
             let held = self.held.load_full();
-            let (plan, tenants) = self.plan(edits, &held).await?;
+            let (plan, tenants) = self.plan(author, edits, &held).await?;
             if dry_run || !plan.changes() {
                 return Ok(plan.done);
             }
@@ -179,13 +194,15 @@ impl Catalog {
     }
 
     /// What the edits make of the catalog; an error if anything does not fit.
-    async fn plan(&self, edits: &[Edit], held: &Held) -> Result<(Plan, Tenants), EditError> {
+    async fn plan(&self, author: &Author, edits: &[Edit], held: &Held) -> Result<(Plan, Tenants), EditError> {
         let mut written: BTreeMap<TenantId, Written> = edits
             .iter()
             .filter_map(|edit| held.tenants.get(edit.tenant()?))
             .map(|tenant| (tenant.written.spec.name.clone(), tenant.written.clone()))
             .collect();
-        let mut plan = Plan::make(edits, &mut written)?;
+        let named = written.values().flat_map(packages_of).chain(edits.iter().filter_map(Edit::package));
+        let packages = self.packages(named.collect()).await?;
+        let mut plan = Plan::make(edits, &mut written, Some(&Judge { packages: &packages, author }))?;
         let mut tenants = held.tenants.clone();
         for id in std::mem::take(&mut plan.touched) {
             let Some(written) = written.remove(&id) else {
@@ -197,7 +214,7 @@ impl Catalog {
                     format!("tenant `{id}` was deleted, and an id is never given again: choose another");
                 plan.objections.push(Objection { edit: None, line: None, column: None, message });
             }
-            let resolved = self.resolve(&written).await?;
+            let resolved = self.resolve(&written, &packages);
             let before = held.tenants.get(&id).map(|tenant| &tenant.resolved.errors);
             for (resource, error) in &resolved.errors {
                 let (kind, name) = resource;
@@ -220,6 +237,7 @@ impl Catalog {
         }
         if plan.objections.is_empty() {
             warn_of_hooks(&mut plan, edits, &tenants);
+            tell_what_waits(&mut plan, edits, &tenants);
             Ok((plan, tenants))
         } else {
             Err(EditError::Objections(plan.objections))
@@ -243,7 +261,8 @@ impl Catalog {
             let tenant = match held.tenants.get(&id) {
                 Some(same) if same.written == written && same.resolved.errors.is_empty() => Arc::clone(same),
                 before => {
-                    let resolved = self.resolve(&written).await?;
+                    let packages = self.packages(packages_of(&written)).await?;
+                    let resolved = self.resolve(&written, &packages);
                     warn_of_new(&id, &resolved, before.map(|before| &before.resolved));
                     Arc::new(Tenant { written, resolved })
                 }
@@ -269,16 +288,15 @@ impl Catalog {
         self.held.store(Arc::new(held));
     }
 
-    async fn resolve(&self, written: &Written) -> Result<Resolved, ReadError> {
-        let packages = self.packages(written).await?;
+    fn resolve(&self, written: &Written, packages: &Packages) -> Resolved {
         let before = self.tenant(&written.spec.name);
         let schemas = schemas::accept(written, before.as_deref());
-        Ok(resolve(written, &packages, schemas, &self.ceilings))
+        resolve(written, packages, schemas, &self.ceilings)
     }
 
-    async fn packages(&self, written: &Written) -> Result<Packages, ReadError> {
+    async fn packages(&self, named: BTreeSet<PackageRef>) -> Result<Packages, ReadError> {
         let mut packages = Packages::new();
-        for package in packages_of(written) {
+        for package in named {
             let found = match self.registry.get(&package).await {
                 Ok(Some(found)) => Ok(found),
                 Ok(None) => Err(self.not_published(&package).await?),
@@ -318,6 +336,15 @@ fn next(mut commit: Commit, generation: Version) -> Commit {
         at => Require::At(key.clone().into(), at),
     });
     commit.put(key, "")
+}
+
+/// Says what of the edits waits, and for what.
+fn tell_what_waits(plan: &mut Plan, edits: &[Edit], tenants: &Tenants) {
+    for (edit, done) in edits.iter().zip(&mut plan.done) {
+        let tenant = edit.tenant().and_then(|tenant| tenants.get(tenant));
+        let waiting = tenant.and_then(|it| it.resolved.waiting.get(&(done.kind, done.name.clone())));
+        done.waits = waiting.and_then(|it| it.as_ref().ok()).map(Waiting::told);
+    }
 }
 
 /// Says which of the edits leave hooks open, or closed. Each has its place in

@@ -20,7 +20,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::cycles::{Cycle, cycles};
-use super::resolve::Packages;
+use super::resolve::{Packages, packages_of};
 use super::stored::Written;
 use super::{Catalog, Edit, EditError, Objection, Plan};
 use crate::documents::place_of;
@@ -275,7 +275,7 @@ impl Catalog {
             // What is wrong in itself, or whose tenant is not there, is told by the plan.
             let (Ok(()), Some(written)) = (spec.check(), after.get(&tenant)) else { continue };
             if !packages.contains_key(&tenant) {
-                packages.insert(tenant.clone(), self.packages(written).await?);
+                packages.insert(tenant.clone(), self.packages(packages_of(written)).await?);
             }
             let Some(packages) = packages.get(&tenant) else { continue };
             let object = |line: Option<u64>, column: Option<u64>, message: String| {
@@ -320,7 +320,7 @@ impl Catalog {
             .map(|tenant| (tenant.written.spec.name.clone(), tenant.written.clone()))
             .collect();
         // What cannot be planned is refused by the real plan, which comes next.
-        drop(Plan::make(edits, &mut written));
+        drop(Plan::make(edits, &mut written, None));
         written
     }
 }

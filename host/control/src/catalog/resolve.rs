@@ -14,6 +14,7 @@ use host_model::suggest::nearest;
 use host_schedules::Schedule;
 use host_schemas::Schema;
 
+use super::consent::{Waiting, consented, package_of, waiting};
 use super::schemas::{self, Accepted};
 use super::stored::{Tenanted, Written};
 
@@ -50,13 +51,16 @@ pub(crate) struct Resolved {
     pub(crate) schedules: Vec<Schedule>,
     pub(crate) schemas: BTreeMap<SchemaRef, Arc<Schema>>,
     pub(crate) errors: BTreeMap<Id, String>,
+    /// What waits for consent; why nobody can consent to it, where nobody can.
+    pub(crate) waiting: BTreeMap<Id, Result<Waiting, String>>,
 }
 
 /// The packages that a tenant's resources name.
 pub(crate) fn packages_of(written: &Written) -> BTreeSet<PackageRef> {
     let connections = written.connections.values().flatten().map(|spec| spec.package.clone());
     let workflows = written.workflows.values().flatten().filter_map(|spec| spec.run_by().cloned());
-    connections.chain(workflows).collect()
+    let pending = written.pending.values().filter_map(|it| package_of(&it.resource).cloned());
+    connections.chain(workflows).chain(pending).collect()
 }
 
 /// Fits everything that a tenant wrote; what does not fit is left out with its error.
@@ -71,7 +75,7 @@ pub(crate) fn resolve(
         workflow: ceilings.workflow.lowered_by(&written.spec.bounds),
     };
     let it = Resolving { written, packages, ceilings: lowered, tenant: written.spec.name.clone() };
-    let mut resolved = Resolved::default();
+    let mut resolved = Resolved { waiting: waiting(written, packages), ..Resolved::default() };
     for (name, schema) in accepted {
         match schema {
             Ok(schema) => drop(resolved.schemas.insert(name, schema)),
@@ -111,8 +115,10 @@ impl Resolving<'_> {
         fitted
     }
 
-    fn connection(&self, spec: ConnectionSpec) -> Result<Connection, String> {
+    fn connection(&self, mut spec: ConnectionSpec) -> Result<Connection, String> {
         let package = self.package(&spec.package)?;
+        spec.grants =
+            spec.grants.and(&consented(self.written, &(ConnectionSpec::KIND, spec.name.to_string())));
         schemas::known(&package.manifest, &self.written.schemas)?;
         Connection::resolve(self.tenant.clone(), spec, package, &self.ceilings.connection)
             .map_err(|error| error.to_string())

@@ -15,8 +15,14 @@ use host_store::{Entry, Store, StoreError, Version, key};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::consent::{Consent, Pending, Waits};
+use super::resolve::Id;
+
 /// A kept resource: what was written, or why it cannot be read any more.
 pub(crate) type Kept<T> = Result<T, String>;
+
+const PENDING: &str = "pending";
+const CONSENT: &str = "consent";
 
 /// How often a reading that another host's change cut in two is done again.
 const READS: usize = 20;
@@ -29,6 +35,19 @@ pub(crate) struct Written {
     pub(crate) workflows: BTreeMap<WorkflowName, Kept<WorkflowSpec>>,
     pub(crate) schedules: BTreeMap<ScheduleName, Kept<ScheduleSpec>>,
     pub(crate) schemas: BTreeMap<SchemaRef, Kept<SchemaSpec>>,
+    /// What waits for consent, one change of a resource at most.
+    pub(crate) pending: BTreeMap<Id, Pending>,
+    /// What was consented to beside the documents.
+    pub(crate) consents: BTreeMap<Id, Vec<Consent>>,
+}
+
+impl Written {
+    /// A tenant that has nothing yet.
+    pub(super) fn nothing(spec: TenantSpec) -> Self {
+        let (connections, workflows, schedules, schemas) = Default::default();
+        let (pending, consents) = Default::default();
+        Self { spec, connections, workflows, schedules, schemas, pending, consents }
+    }
 }
 
 /// A resource that belongs to a tenant.
@@ -94,6 +113,16 @@ pub(crate) fn resource_key<T: Tenanted>(tenant: &TenantId, name: &T::Name) -> ke
     key::tenant(tenant).kind(T::KIND).name(&name.to_string())
 }
 
+/// Where a change of a resource is kept that waits for consent.
+pub(crate) fn pending_key(tenant: &TenantId, (kind, name): &Id) -> key::Key {
+    key::tenant(tenant).kind(PENDING).name(kind).name(name)
+}
+
+/// Where it is kept what was consented to for a resource.
+pub(crate) fn consents_key(tenant: &TenantId, (kind, name): &Id) -> key::Key {
+    key::tenant(tenant).kind(CONSENT).name(kind).name(name)
+}
+
 fn tenants() -> key::Key {
     key::host().kind("tenant")
 }
@@ -134,12 +163,29 @@ pub async fn open_hooks(store: &Arc<dyn Store>) -> Result<Vec<(TenantId, Connect
     Ok(open.collect())
 }
 
+/// What waits for consent, with whose it is: for whoever looks at a store without a host.
+pub async fn waits(store: &Arc<dyn Store>) -> Result<Vec<Waits>, StoreError> {
+    let tenants = read(store).await?.tenants;
+    let of = |(tenant, written): (TenantId, Written)| {
+        let waits = move |((kind, name), pending): (Id, Pending)| Waits {
+            tenant: tenant.clone(),
+            kind,
+            name,
+            since: pending.at,
+        };
+        written.pending.into_iter().map(waits)
+    };
+    Ok(tenants.into_iter().flat_map(of).collect())
+}
+
 async fn read_tenant(store: &Arc<dyn Store>, spec: TenantSpec) -> Result<Written, StoreError> {
     Ok(Written {
         connections: read_kind::<ConnectionSpec>(store, &spec.name).await?,
         workflows: read_kind::<WorkflowSpec>(store, &spec.name).await?,
         schedules: read_kind::<ScheduleSpec>(store, &spec.name).await?,
         schemas: read_kind::<SchemaSpec>(store, &spec.name).await?,
+        pending: read_beside(store, &spec.name, PENDING).await?,
+        consents: read_beside(store, &spec.name, CONSENT).await?,
         spec,
     })
 }
@@ -161,6 +207,30 @@ async fn read_kind<T: Tenanted>(
         );
     }
     Ok(kept)
+}
+
+/// What is kept beside resources. What cannot be read any more is left out:
+/// then less is allowed, and nothing waits.
+async fn read_beside<T: DeserializeOwned>(
+    store: &Arc<dyn Store>,
+    tenant: &TenantId,
+    beside: &'static str,
+) -> Result<BTreeMap<Id, T>, StoreError> {
+    let mut all = BTreeMap::new();
+    for kind in [ConnectionSpec::KIND, WorkflowSpec::KIND] {
+        let prefix = key::tenant(tenant).kind(beside).name(kind).prefix();
+        for entry in scan(store, prefix.clone()).await? {
+            let name = key::tail(&prefix, &entry.key).and_then(|tail| tail.strip_suffix(b"\0"));
+            let Some(name) = name.and_then(|name| std::str::from_utf8(name).ok()) else { continue };
+            match serde_json::from_slice(&entry.value) {
+                Ok(kept) => drop(all.insert((kind, name.to_owned()), kept)),
+                Err(error) => {
+                    tracing::error!(%error, tenant.id = %tenant, "left out the {beside} of {kind} `{name}`, which cannot be read");
+                }
+            }
+        }
+    }
+    Ok(all)
 }
 
 async fn scan(store: &Arc<dyn Store>, prefix: Bytes) -> Result<Vec<Entry>, StoreError> {

@@ -153,6 +153,11 @@ impl Tokens {
         Self { store, clock, failures: Arc::default(), touched: Arc::default() }
     }
 
+    /// The time, by the clock that tokens expire by.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Makes the first operator token, once in the life of a store; `None` ever after.
     pub async fn bootstrap(&self) -> Result<Option<TokenText>, TokenError> {
         let wanted = NewToken::lasting(Scope::Operator, "made at the first start");
