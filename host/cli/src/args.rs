@@ -1,6 +1,8 @@
 //! What may be typed. Names are parsed here, so that everything behind can
 //! put them into a path as they are.
 
+mod consent;
+
 use std::fmt;
 use std::path::PathBuf;
 
@@ -15,6 +17,8 @@ use host_model::outcome::CallError;
 use host_model::run::RunStatus;
 use serde::Serialize;
 use serde_json::{Value, json};
+
+pub(crate) use self::consent::{Consent, Consents};
 
 /// What every command takes.
 #[derive(Args, Clone)]
@@ -110,6 +114,8 @@ pub enum Command {
     /// What is done to a connection besides applying it
     #[command(subcommand)]
     Connection(Connections),
+    /// Look at what a connection or a workflow would be allowed beyond what it is, and consent to it
+    Consent(Consent),
     /// Start a run of a workflow and wait for its result
     Run {
         /// The workflow

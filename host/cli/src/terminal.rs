@@ -4,7 +4,7 @@
 //! Text goes out with control characters escaped, line breaks excepted: much
 //! of it was written by strangers, and a terminal obeys.
 
-use std::io::{self, IsTerminal as _, Read, Write};
+use std::io::{self, BufRead as _, IsTerminal as _, Read, Write};
 
 /// The streams that a command talks to.
 pub struct Terminal {
@@ -35,6 +35,12 @@ impl Terminal {
         Self { out: Box::new(out), err: Box::new(err), input: Box::new(input), interactive: false }
     }
 
+    /// The same, with somebody to ask, whose answers come by the input.
+    #[must_use]
+    pub fn with_somebody(self) -> Self {
+        Self { interactive: true, ..self }
+    }
+
     pub(crate) fn say(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "{}", harmless(text))?;
         self.out.flush()
@@ -48,6 +54,18 @@ impl Terminal {
         let mut bytes = Vec::new();
         self.input.read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Asks a person yes or no, no if they say nothing; `None` if there is none to ask.
+    pub(crate) fn ask(&mut self, question: &str) -> io::Result<Option<bool>> {
+        if !self.interactive {
+            return Ok(None);
+        }
+        write!(self.err, "{} [y/N] ", harmless(question))?;
+        self.err.flush()?;
+        let mut answer = String::new();
+        io::BufReader::with_capacity(1, &mut self.input).read_line(&mut answer)?;
+        Ok(Some(matches!(answer.trim(), "y" | "Y" | "yes")))
     }
 
     /// Asks a person without echo; `None` if there is none to ask.

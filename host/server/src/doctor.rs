@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use host_control::Waits;
 use host_egress::{MasterKey, Vault, refused_grants};
 use host_model::resource::open_hooks;
 use host_sandbox::{Allocation, EngineSettings};
@@ -55,6 +56,9 @@ pub async fn examine(
     println!("store: {entries} entries, all readable");
     for (tenant, connection) in host_control::open_hooks(&store).await? {
         println!("warning: tenant `{tenant}`: {}", open_hooks(&connection));
+    }
+    for Waits { tenant, kind, name, since } in host_control::waits(&store).await? {
+        println!("tenant `{tenant}`: a change of {kind} `{name}` waits for consent since {since}");
     }
     let wrong = examine_secrets(data, config, &store).await?;
     if let Some(to) = backup {

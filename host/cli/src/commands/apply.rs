@@ -31,7 +31,7 @@ pub(super) async fn run(
     let would = if dry_run { " (dry run)" } else { "" };
     session.show(&body, || match done.as_slice() {
         [] => "nothing to apply".to_owned(),
-        done => done.iter().map(|done| format!("{done}{would}")).collect::<Vec<_>>().join("\n"),
+        done => done.iter().map(|done| done.told(would)).collect::<Vec<_>>().join("\n"),
     })
 }
 
@@ -40,6 +40,9 @@ pub(super) async fn run(
 struct Checked<'a> {
     problems: Vec<Problem<'a>>,
     warnings: Vec<String>,
+    /// What would wait for consent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waiting: Vec<Done>,
 }
 
 #[derive(Serialize)]
@@ -55,21 +58,26 @@ struct Problem<'a> {
 /// `wharf check`: a dry run whose answer is what is wrong.
 pub(super) async fn check(session: &mut Session<'_>, files: &[PathBuf]) -> Result<Exit, CommandError> {
     let (bundle, sent) = send(session, files, true).await?;
-    let (detail, warnings) = match sent {
+    let (detail, warnings, waiting) = match sent {
         Ok(body) => {
-            let done: Vec<Done> = session.api.read(&body)?;
-            (String::new(), done.into_iter().flat_map(|done| done.warnings).collect())
+            let mut done: Vec<Done> = session.api.read(&body)?;
+            let warnings = done.iter_mut().flat_map(|done| std::mem::take(&mut done.warnings)).collect();
+            done.retain(|done| done.waits.is_some());
+            (String::new(), warnings, done)
         }
         // Only what is wrong with the files; a token that is refused is another matter.
-        Err(ApiError::Refused { problem, .. }) if problem.code == "invalid" => (problem.detail, Vec::new()),
+        Err(ApiError::Refused { problem, .. }) if problem.code == "invalid" => {
+            (problem.detail, Vec::new(), Vec::new())
+        }
         Err(other) => return Err(other.into()),
     };
     let problems: Vec<_> = detail.lines().map(|line| bundle.problem(line)).collect();
     let exit = if problems.is_empty() { Exit::Done } else { Exit::Failed };
-    let told = Checked { problems, warnings };
+    let told = Checked { problems, warnings, waiting };
     session.show(&told, || {
         let warnings = told.warnings.iter().map(|warning| format!("warning: {warning}"));
-        let lines: Vec<_> = detail.lines().map(str::to_owned).chain(warnings).collect();
+        let waiting = told.waiting.iter().map(|done| done.told(" (dry run)"));
+        let lines: Vec<_> = detail.lines().map(str::to_owned).chain(warnings).chain(waiting).collect();
         if lines.is_empty() { "nothing is wrong".to_owned() } else { lines.join("\n") }
     })?;
     Ok(exit)

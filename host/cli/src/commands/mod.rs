@@ -3,6 +3,7 @@
 mod apply;
 mod call;
 mod connections;
+mod consent;
 mod dead_letters;
 mod packages;
 mod repair;
@@ -15,8 +16,6 @@ mod tenants;
 mod tokens;
 mod topics;
 mod usage;
-
-use std::fmt;
 
 use host_model::name::TenantId;
 use serde::{Deserialize, Serialize};
@@ -48,6 +47,7 @@ pub(crate) async fn run(
             None => call::check(session, &connection, report).await,
         },
         Command::Connection(Connections::Authorize { name }) => connections::authorize(session, &name).await,
+        Command::Consent(consent) => consent::run(session, consent).await,
         Command::Usage => usage::run(session).await,
         Command::Run { workflow, data, wait, no_wait, idempotency_key } => {
             let wait = (!no_wait).then_some(wait);
@@ -76,18 +76,42 @@ struct Session<'t> {
 struct Done {
     kind: String,
     name: String,
-    /// `created`, `updated`, `unchanged` or `deleted`.
+    /// `created`, `updated`, `unchanged`, `pending` or `deleted`.
     action: String,
     /// What its author may want to look at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    /// What it, or the change of it, waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waits: Option<Waits>,
 }
 
-impl fmt::Display for Done {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, name, action, warnings } = self;
-        write!(f, "{kind} {name}: {action}")?;
-        warnings.iter().try_for_each(|warning| write!(f, "\nwarning: {warning}"))
+/// What waits for consent.
+#[derive(Deserialize, Serialize)]
+struct Waits {
+    asks: Vec<String>,
+    digest: String,
+}
+
+impl Done {
+    /// One line, with this at its end, and what there is to know below it.
+    fn told(&self, would: &str) -> String {
+        let Self { kind, name, action, .. } = self;
+        let mut lines = vec![format!("{kind} {name}: {action}{would}")];
+        lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
+        lines.extend(self.waits());
+        lines.join("\n")
+    }
+
+    /// What it waits for, a line each.
+    fn waits(&self) -> Vec<String> {
+        let Some(Waits { asks, .. }) = &self.waits else { return Vec::new() };
+        let Self { kind, name, .. } = self;
+        let mut lines = vec![format!(
+            "  waits until somebody consents (wharf consent {kind} {name}); it would be allowed to"
+        )];
+        lines.extend(asks.iter().map(|ask| format!("    - {ask}")));
+        lines
     }
 }
 
@@ -121,7 +145,7 @@ impl Session<'_> {
     async fn delete(&mut self, path: &str) -> Result<Exit, CommandError> {
         let body = self.api.delete(path).value().await?;
         let done: Done = self.api.read(&body)?;
-        self.show(&body, || done.to_string())
+        self.show(&body, || done.told(""))
     }
 
     /// Shows an answer: as it came for a program, in words for a person.

@@ -20,6 +20,11 @@ impl Kind {
         }
     }
 
+    /// The word for one.
+    fn singular(self) -> &'static str {
+        self.plural().trim_end_matches('s')
+    }
+
     /// What a list shows of each: fields of it.
     fn columns(self) -> [&'static str; 3] {
         match self {
@@ -44,7 +49,8 @@ pub(super) async fn get(session: &mut Session<'_>, kind: Kind, name: &str) -> Re
     // As YAML it can be edited and applied again; what is wrong with it is not part of it.
     let mut written = body.clone();
     let mut told = |field: &str| written.as_object_mut().and_then(|fields| fields.remove(field));
-    let (error, warnings) = (told("error"), told("warnings"));
+    let (error, warnings, pending) = (told("error"), told("warnings"), told("pending"));
+    let unauthorized = told("needs-authorization");
     let yaml = match written.pointer("/source/text").and_then(Value::as_str) {
         Some(text) => text.trim_start_matches('\n').to_owned(), // as somebody wrote it, comments and all
         None => serde_saphyr::to_string(&written).map_err(std::io::Error::other)?,
@@ -54,6 +60,13 @@ pub(super) async fn get(session: &mut Session<'_>, kind: Kind, name: &str) -> Re
     }
     for warning in texts(warnings.as_ref()).filter(|_| !session.json) {
         session.terminal.warn(warning)?;
+    }
+    if let (Some(why), false) = (unauthorized.as_ref().and_then(Value::as_str), session.json) {
+        session.terminal.warn(&format!("somebody must authorize it: {why}"))?;
+    }
+    if let (Some(_), false) = (pending, session.json) {
+        let look = format!("wharf consent {} {name}", kind.singular());
+        session.terminal.warn(&format!("a change of it waits for consent; to look at it: {look}"))?;
     }
     session.show(&body, || yaml.trim_end().to_owned())
 }
@@ -100,9 +113,10 @@ fn listed(kind: Kind, items: &[Value]) -> String {
     // A column only if there is something in it.
     let if_any =
         |name: &'static str| if items.iter().any(|item| item.get(name).is_some()) { name } else { "" };
-    let columns = [first, second, third, if_any("error"), if_any("warnings")];
+    let columns = [first, second, third, if_any("pending"), if_any("error"), if_any("warnings")];
     let row = |item: &Value| {
         columns.map(|name| match name {
+            "pending" => item.get(name).map_or("", |_| "waits").to_owned(),
             "warnings" => texts(item.get(name)).collect::<Vec<_>>().join("; "),
             name => cell(item, name),
         })

@@ -40,8 +40,9 @@ pub(super) async fn run(session: &mut Session<'_>, command: Runs) -> Result<Exit
                 name: event.to_string(),
                 action: "sent".to_owned(),
                 warnings: Vec::new(),
+                waits: None,
             };
-            session.show(&done, || format!("{id}: {done}"))
+            session.show(&done, || format!("{id}: {}", done.told("")))
         }
         Runs::Pause(run) => repair::order(session, &path, "pause", run).await,
         Runs::Resume(run) => repair::order(session, &path, "resume", run).await,

@@ -35,5 +35,5 @@ async fn create(
     }
     let body = session.api.put(&path).json(&spec).value().await?;
     let done: Done = session.api.read(&body)?;
-    session.show(&body, || done.to_string())
+    session.show(&body, || done.told(""))
 }

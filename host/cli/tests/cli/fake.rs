@@ -99,17 +99,30 @@ impl Fake {
 
     /// The same, with something on the standard input.
     pub(crate) async fn wharf_reading(&self, input: &str, arguments: &[&str]) -> Told {
+        self.run(input, arguments, |terminal| terminal).await
+    }
+
+    /// The same, with somebody who types this when asked.
+    pub(crate) async fn wharf_asking(&self, typed: &str, arguments: &[&str]) -> Told {
+        self.run(typed, arguments, Terminal::with_somebody).await
+    }
+
+    async fn run(&self, input: &str, arguments: &[&str], with: impl FnOnce(Terminal) -> Terminal) -> Told {
         let server = format!("http://{}", self.address);
         let globals = ["wharf", "--server", &server, "--token", "wharf_test", "--home", "/nonexistent"];
-        wharf(input, &[&globals[..], arguments].concat()).await
+        run(input, &[&globals[..], arguments].concat(), with).await
     }
 }
 
 /// `wharf`, with all its arguments.
 pub(crate) async fn wharf(input: &str, arguments: &[&str]) -> Told {
+    run(input, arguments, |terminal| terminal).await
+}
+
+async fn run(input: &str, arguments: &[&str], with: impl FnOnce(Terminal) -> Terminal) -> Told {
     let Wharf { globals, command } = Wharf::try_parse_from(arguments).unwrap();
     let (out, err) = (Sink::default(), Sink::default());
-    let mut terminal = Terminal::new(out.clone(), err.clone(), Cursor::new(input.to_owned()));
+    let mut terminal = with(Terminal::new(out.clone(), err.clone(), Cursor::new(input.to_owned())));
     let exit = host_cli::execute(command, globals, &mut terminal).await;
     Told { exit, out: out.text(), err: err.text() }
 }
