@@ -6,7 +6,8 @@ mod world;
 use std::sync::Arc;
 
 use axum::body::Body;
-use host_control::{Role, router};
+use host_control::{Ceilings, Role, router};
+use host_model::forbidden::Forbidden;
 use host_model::grants::{Asking, Origin};
 use host_model::name::TenantId;
 use host_model::resource::Connection;
@@ -375,4 +376,52 @@ async fn another_tenant_learns_nothing() {
     story.applies(&story.developer, &upgrade()).await.ok();
     let globex = story.world.globex.clone();
     story.consents(&globex, &format!("sha256:{}", "0".repeat(64))).await.refused(404, "not-found");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_and_does_not_wait() {
+    let story = Story::new().await;
+    let before = story.world.stored().await;
+    let broken = upgrade().replace("credentials: { key: { secret: crm-key } }", "");
+    let detail = story.applies(&story.developer, &broken).await.refused(422, "invalid");
+    assert!(detail.contains("credentials `key` is missing"), "{detail}");
+    assert_eq!(story.world.stored().await, before);
+}
+
+#[tokio::test]
+async fn what_the_operator_forbids_is_refused_to_everybody_and_consent_does_not_help() {
+    let mut story = Story::new().await;
+    story.applies(&story.developer, &upgrade()).await.ok();
+    let digest = story.pending().await["digest"].as_str().unwrap().to_owned();
+
+    // The host starts again with other rules.
+    let forbidden = Forbidden {
+        packages: vec!["example/intake@0.1.*".parse().unwrap()],
+        grants: vec!["kv".parse().unwrap(), "http://127.0.0.1:9103".parse().unwrap()],
+    };
+    let ceilings = Ceilings { forbidden, ..Ceilings::default() };
+    let world = &mut story.world;
+    (world.control, world.routes, world.calls) = control_with(&world.store, &world.blobs, ceilings).await;
+    world.api = router(world.control.clone());
+
+    let detail = story.consents(&story.admin, &digest).await.refused(422, "invalid");
+    assert!(detail.contains("to keep values is forbidden by the operator"), "{detail}");
+    assert!(story.pending().await["error"].as_str().unwrap().contains("forbidden"), "and it is told");
+    story.applies(&story.admin, &upgrade()).await.refused(422, "invalid");
+    let reaching = lead("['http://127.0.0.1:9101'] }", "['http://127.0.0.1:9103'] }");
+    let detail = story.world.apply(&reaching, "tenant=acme").await.refused(422, "invalid");
+    assert!(detail.contains("http://127.0.0.1:9103 is forbidden"), "also by the operator's token: {detail}");
+
+    // What was set up before is served no more, and says why.
+    assert!(story.world.routes.routes.resolve_run("acme", "intake").is_err());
+    let shown = story.world.get("/tenants/acme/workflows/intake").await.ok();
+    assert!(shown["error"].as_str().unwrap().contains("`example/intake@0.1.0` is forbidden"), "{shown}");
+    assert!(story.crm().grants.allows(asking_9101()).is_ok(), "its neighbours are");
+
+    let taken = package(INTAKE);
+    let detail = story.world.post("/packages", taken).await.refused(403, "package-forbidden");
+    assert!(detail.contains("`example/intake@0.1.*`"), "{detail}");
+    let keeping = CRM.replace("0.1.0", "0.3.0").replace("[grants]", "[grants]\nkv = true");
+    story.world.post("/packages", package(&keeping)).await.refused(403, "package-forbidden");
+    story.world.post("/packages", package(&CRM.replace("0.1.0", "0.4.0"))).await.ok();
 }

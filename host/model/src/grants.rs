@@ -41,6 +41,11 @@ impl Scheme {
         }
     }
 
+    /// The scheme that a URL calls so.
+    pub fn of(word: &str) -> Option<Self> {
+        [Self::Http, Self::Https, Self::Smtp, Self::Smtps].into_iter().find(|known| known.as_str() == word)
+    }
+
     /// Whether it takes mail and not requests.
     pub fn is_mail(self) -> bool {
         matches!(self, Self::Smtp | Self::Smtps)
@@ -73,11 +78,7 @@ impl Origin {
     /// name with an empty label at its end: `6..` is a name to some, to others,
     /// who take the dots away, the address 0.0.0.6.
     pub fn of(url: &url::Url) -> Option<Self> {
-        let scheme = match url.scheme() {
-            "http" => Scheme::Http,
-            "https" => Scheme::Https,
-            _ => return None,
-        };
+        let scheme = Scheme::of(url.scheme()).filter(|scheme| !scheme.is_mail())?;
         if !url.username().is_empty() || url.password().is_some() {
             return None;
         }
@@ -96,7 +97,7 @@ impl Origin {
     /// The origin of a mail server's URL: `smtp://mail.example.com:587`.
     pub fn of_mail(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
-        let scheme = [Scheme::Smtp, Scheme::Smtps].into_iter().find(|known| known.as_str() == scheme)?;
+        let scheme = Scheme::of(scheme).filter(|scheme| scheme.is_mail())?;
         // Read as a web address, since the URL standard leaves other schemes' hosts as they are.
         let url = url::Url::parse(&format!("https://{rest}")).ok()?;
         let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
@@ -180,6 +181,11 @@ impl OriginPattern {
     /// Whether a request may go there.
     pub fn allows(&self, origin: &Origin) -> bool {
         self.scheme == origin.scheme && self.port == origin.port && self.host.allows(&origin.host)
+    }
+
+    /// How it is reached.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
     }
 
     /// Whether it is about mail and not about requests.

@@ -13,6 +13,7 @@ pub mod bounds;
 pub mod clock;
 pub mod digest;
 pub mod effects;
+pub mod forbidden;
 pub mod grants;
 pub mod http_types;
 pub mod id;

@@ -265,6 +265,13 @@ impl fmt::Display for SchemaRef {
 #[serde(try_from = "String", into = "String")]
 pub struct Version(semver::Version);
 
+impl Version {
+    /// Major, minor and patch.
+    pub fn numbers(&self) -> [u64; 3] {
+        [self.0.major, self.0.minor, self.0.patch]
+    }
+}
+
 impl FromStr for Version {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {

@@ -10,6 +10,7 @@ use host_admission::Limits;
 use host_capabilities::KvQuota;
 use host_egress::{Closing, Opening, Policy};
 use host_model::bounds::{Bounds, BoundsSpec};
+use host_model::forbidden::{Forbidden, ForbiddenGrant, ForbiddenPackage};
 use host_model::quota::QuotasSpec;
 use host_model::resource::verify::IpRange;
 use host_model::suggest::explain_unknown;
@@ -28,6 +29,8 @@ struct ConfigFile {
     admission: AdmissionFile,
     sandbox: SandboxFile,
     egress: EgressFile,
+    packages: PackagesFile,
+    grants: GrantsFile,
     runs: RunsFile,
     kv: KvFile,
     /// What a tenant may use in all, if its document does not say.
@@ -121,6 +124,22 @@ struct EgressFile {
     metrics_by_connection: bool,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct PackagesFile {
+    /// Packages that nobody may publish, set up or go on using: `evil/*`,
+    /// `acme/crm`, `acme/crm@0.3.*`, `acme/crm@1.2.3`.
+    forbidden: Vec<ForbiddenPackage>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct GrantsFile {
+    /// Grants that nobody may be given, whoever consents: `kv`, `smtp`,
+    /// `http://*`, `https://*.evil.example`.
+    forbidden: Vec<ForbiddenGrant>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct RunsFile {
@@ -197,6 +216,8 @@ pub struct Config {
     pub engine: EngineSettings,
     /// What the operator opens.
     pub policy: Policy,
+    /// What the operator forbids.
+    pub forbidden: Forbidden,
     /// Whether metrics name tenants and connections.
     pub metrics_by_connection: bool,
     /// What any call may use.
@@ -279,6 +300,7 @@ impl ConfigFile {
                 ..EngineSettings::default()
             },
             policy: Policy { open: self.egress.open, closed: self.egress.closed },
+            forbidden: Forbidden { packages: self.packages.forbidden, grants: self.grants.forbidden },
             metrics_by_connection: self.egress.metrics_by_connection,
             bounds: ceiling(&self.bounds),
             compiler,
@@ -316,6 +338,25 @@ fn ceiling(wish: &BoundsSpec) -> Bounds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_forbids_nothing_is_an_error_with_its_line() {
+        let file =
+            parse("[packages]\nforbidden = ['evil/*', 'acme/crm@0.3.*']\n[grants]\nforbidden = ['kv']\n", "");
+        let file = file.unwrap();
+        assert_eq!((file.packages.forbidden.len(), file.grants.forbidden.len()), (2, 1));
+        for (text, want) in [
+            (
+                "[packages]\nforbidden = ['evil']\n",
+                "wharf.toml line 2: `evil` forbids nothing: write `evil/*`",
+            ),
+            ("[grants]\nforbidden = ['*']\n", "wharf.toml line 2: `*` forbids nothing"),
+            ("[grants]\nforbiden = ['kv']\n", "did you mean `forbidden`?"),
+        ] {
+            let error = parse(text, "wharf.toml").unwrap_err().to_string();
+            assert!(error.contains(want), "{error}");
+        }
+    }
 
     #[test]
     fn a_typo_is_named_with_its_line() {

@@ -10,6 +10,7 @@ use host_model::bounds::Bounds;
 use host_model::clock::Clock;
 use host_model::digest::Digest;
 use host_model::effects::{BoxFuture, Effects};
+use host_model::forbidden::Forbidden;
 use host_model::id::MessageId;
 use host_model::manifest::{Direction, Manifest, World};
 use host_model::name::{EndpointName, PackageRef, TenantId, TopicName, WorkflowName};
@@ -39,6 +40,8 @@ pub(crate) struct SandboxedGuests {
     pub(crate) border: Arc<Border>,
     pub(crate) quotas: Quotas,
     pub(crate) vitals: Arc<Vitals>,
+    /// What the operator forbids: also to runs that were accepted before.
+    pub(crate) forbidden: Forbidden,
     /// The guest that evaluates the triggers' expressions, once it was needed.
     pub(crate) evaluator: OnceCell<Package>,
 }
@@ -59,6 +62,9 @@ impl Guests for SandboxedGuests {
             let package = package
                 .filter(|package| package.digest == run.digest)
                 .ok_or_else(|| HostFailure(format!("package `{}` ({}) is gone", run.package, run.digest)))?;
+            if let Err(why) = self.forbidden.package(&run.package) {
+                return Ok(declined(CallError::Permanent(why.to_string())));
+            }
             self.sandbox
                 .run(&run.tenant, &package, bounds, &run.input, effects)
                 .await
@@ -110,12 +116,11 @@ impl Guests for SandboxedGuests {
     fn call_endpoint(&self, call: EndpointCall) -> BoxFuture<'_, Result<Finished<String>, HostFailure>> {
         Box::pin(async move {
             let Some(connection) = self.routes.connection(&call.tenant, &call.connection) else {
-                let why = format!("connection `{}` does not exist any more", call.connection);
-                return Ok(Finished {
-                    outcome: Outcome::Declined(CallError::NotFound(why)),
-                    usage: Usage::default(),
-                    log: Vec::new(),
-                });
+                let name = &call.connection;
+                let why = format!(
+                    "connection `{name}` is not there, or cannot be used: `wharf get connection {name}` says why"
+                );
+                return Ok(declined(CallError::NotFound(why)));
             };
             let (endpoint, key) = (call.endpoint.as_str(), &call.idempotency_key);
             let called = self.border.call(&self.sandbox, &connection, endpoint, &call.input, key).await;
@@ -138,6 +143,11 @@ impl Guests for SandboxedGuests {
             }
         })
     }
+}
+
+/// A call that was not made.
+fn declined(why: CallError) -> Finished<String> {
+    Finished { outcome: Outcome::Declined(why), usage: Usage::default(), log: Vec::new() }
 }
 
 impl SandboxedGuests {

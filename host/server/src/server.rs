@@ -114,6 +114,7 @@ impl Server {
             border: Arc::clone(&border),
             quotas: quotas.clone(),
             vitals: Arc::clone(&vitals),
+            forbidden: config.forbidden.clone(),
             evaluator: tokio::sync::OnceCell::new(),
         });
         // Connections wait until it serves; the address is known to what is made before.
@@ -144,8 +145,11 @@ impl Server {
             quotas: quotas.clone(),
             schedules: scheduler.schedules(),
         });
-        let ceilings =
-            Ceilings { connection: config.bounds.clone(), workflow: workflow_bounds(&config.bounds) };
+        let ceilings = Ceilings {
+            connection: config.bounds.clone(),
+            workflow: workflow_bounds(&config.bounds),
+            forbidden: config.forbidden,
+        };
         let reader =
             Reader { calls: Arc::clone(&guests) as _, registry: registry.clone(), blobs: blobs.clone() };
         let catalog = Catalog::open(Arc::clone(&store), registry.clone(), ceilings, outlet, reader).await?;

@@ -4,6 +4,7 @@
 mod approval;
 mod circles;
 mod cli;
+mod consent;
 mod composing;
 mod lead;
 mod made;

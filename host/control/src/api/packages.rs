@@ -97,6 +97,10 @@ pub(super) async fn publish_package(
 ) -> Result<Response, Refusal> {
     let bytes = whole(body, MAX_PACKAGE).await?;
     let upload = Upload::verify(bytes).await?;
+    control
+        .catalog
+        .forbids(&upload.package())
+        .map_err(|error| Refusal::Wrong(StatusCode::FORBIDDEN, "package-forbidden", error.to_string()))?;
     control.calls.examine(upload.package(), upload.component()).await?;
     let registry::Published { package, digest, created } =
         control.registry.keep(upload, &caller.id().to_string()).await?;

@@ -6,7 +6,7 @@
 //! for and than is allowed. Whoever consents names the digest of the
 //! difference that they were shown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use host_model::asks::{Ask, MAX_ASKS, asks, beyond, calls};
@@ -58,7 +58,7 @@ pub(crate) struct Difference {
     /// What the document allows that was not allowed.
     widens: BTreeSet<Ask>,
     /// What the package asks for that neither its last version asked for nor the document allows.
-    asks: BTreeSet<Ask>,
+    pub(super) asks: BTreeSet<Ask>,
 }
 
 /// What waits, as it is shown to whoever may consent.
@@ -111,12 +111,7 @@ impl Judge<'_> {
     }
 }
 
-/// Everything of a tenant that waits; why it cannot be consented to, where it cannot.
-pub(super) fn waiting(written: &Written, packages: &Packages) -> BTreeMap<Id, Result<Waiting, String>> {
-    let of = |pending: &Pending| shown(written, pending, packages);
-    written.pending.iter().map(|(id, pending)| (id.clone(), of(pending))).collect()
-}
-
+/// What waits, as it is now; an error if its package cannot be used.
 pub(super) fn shown(written: &Written, pending: &Pending, packages: &Packages) -> Result<Waiting, String> {
     let package = package_of(&pending.resource).ok_or("it names no package")?;
     let found = packages.get(package).cloned();

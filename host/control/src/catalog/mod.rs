@@ -23,8 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use host_model::forbidden::IsForbidden;
 use host_model::name::{PackageRef, TenantId};
-use host_model::resource::{Connection, Resource, SchemaSpec, TenantSpec};
+use host_model::resource::{Connection, Package, Resource, SchemaSpec, TenantSpec};
 use host_routing::Snapshot;
 use host_schedules::Schedule;
 use host_store::{Commit, Require, Store, StoreError, Version};
@@ -129,6 +130,12 @@ impl Catalog {
         }
     }
 
+    /// Whether the operator forbids a package, or all that it could be granted of what it asks for.
+    pub(crate) fn forbids(&self, package: &Package) -> Result<(), IsForbidden> {
+        let forbidden = &self.ceilings.forbidden;
+        forbidden.package(&package.package).and_then(|()| forbidden.manifest(&package.manifest))
+    }
+
     /// A tenant, as this host serves it now.
     pub(crate) fn tenant(&self, tenant: &TenantId) -> Option<Arc<Tenant>> {
         self.held.load().tenants.get(tenant).cloned()
@@ -226,6 +233,14 @@ impl Catalog {
                     None => format!("this would break {kind} `{name}`: {error}"),
                 };
                 plan.objections.push(Objection { edit, line: None, column: None, message });
+            }
+            for ((kind, name), error) in
+                resolved.waiting.iter().filter_map(|(id, it)| Some((id, it.as_ref().err()?)))
+            {
+                if let Some(edit) = plan.of.get(&(id.clone(), (*kind, name.clone()))).copied() {
+                    let message = format!("{kind} `{name}`: {error}");
+                    plan.objections.push(Objection { edit: Some(edit), line: None, column: None, message });
+                }
             }
             for (name, message) in
                 held.tenants.get(&id).into_iter().flat_map(|before| schemas::changed_in_use(before, &written))

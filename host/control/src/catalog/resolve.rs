@@ -5,32 +5,40 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use host_model::bounds::Bounds;
+use host_model::forbidden::Forbidden;
 use host_model::manifest::{Direction, Manifest};
 use host_model::name::{ConnectionName, EndpointName, PackageRef, SchemaRef, TenantId};
 use host_model::resource::{
-    Connection, ConnectionSpec, Package, ScheduleSpec, SchemaSpec, Trigger, Use, Workflow, WorkflowSpec,
+    Connection, ConnectionSpec, Package, Resource, ScheduleSpec, SchemaSpec, Trigger, Use, Workflow,
+    WorkflowSpec,
 };
 use host_model::suggest::nearest;
 use host_schedules::Schedule;
 use host_schemas::Schema;
 
-use super::consent::{Waiting, consented, package_of, waiting};
+use super::consent::{Pending, Waiting, consented, package_of, shown};
 use super::schemas::{self, Accepted};
 use super::stored::{Tenanted, Written};
 
-/// The most that any call may use: the operator's. Tenants, packages and
-/// connections only lower it.
+/// The most that anything may use and reach: the operator's. Tenants,
+/// packages and connections only lower it.
 #[derive(Clone, Debug)]
 pub struct Ceilings {
     /// For calls of connectors.
     pub connection: Bounds,
     /// For runs of workflows.
     pub workflow: Bounds,
+    /// What nobody may have.
+    pub forbidden: Forbidden,
 }
 
 impl Default for Ceilings {
     fn default() -> Self {
-        Self { connection: Bounds::default(), workflow: Bounds::for_workflows() }
+        Self {
+            connection: Bounds::default(),
+            workflow: Bounds::for_workflows(),
+            forbidden: Forbidden::default(),
+        }
     }
 }
 
@@ -73,9 +81,10 @@ pub(crate) fn resolve(
     let lowered = Ceilings {
         connection: ceilings.connection.lowered_by(&written.spec.bounds),
         workflow: ceilings.workflow.lowered_by(&written.spec.bounds),
+        forbidden: ceilings.forbidden.clone(),
     };
     let it = Resolving { written, packages, ceilings: lowered, tenant: written.spec.name.clone() };
-    let mut resolved = Resolved { waiting: waiting(written, packages), ..Resolved::default() };
+    let mut resolved = Resolved::default();
     for (name, schema) in accepted {
         match schema {
             Ok(schema) => drop(resolved.schemas.insert(name, schema)),
@@ -89,6 +98,8 @@ pub(crate) fn resolve(
     resolved.workflows = workflows.into_iter().map(|(_, workflow)| workflow).collect();
     let schedules = it.each::<ScheduleSpec, _>(&mut resolved.errors, |spec| it.schedule(spec));
     resolved.schedules = schedules.into_iter().map(|(_, schedule)| schedule).collect();
+    resolved.waiting =
+        written.pending.iter().map(|(id, it_waits)| (id.clone(), it.waiting(it_waits))).collect();
     resolved
 }
 
@@ -119,9 +130,24 @@ impl Resolving<'_> {
         let package = self.package(&spec.package)?;
         spec.grants =
             spec.grants.and(&consented(self.written, &(ConnectionSpec::KIND, spec.name.to_string())));
+        self.ceilings.forbidden.grants(&spec.grants).map_err(|error| format!("grants: {error}"))?;
         schemas::known(&package.manifest, &self.written.schemas)?;
         Connection::resolve(self.tenant.clone(), spec, package, &self.ceilings.connection)
             .map_err(|error| error.to_string())
+    }
+
+    /// A change that waits must fit as it is, and with what would be consented to.
+    fn waiting(&self, pending: &Pending) -> Result<Waiting, String> {
+        let waiting = shown(self.written, pending, self.packages)?;
+        match &pending.resource {
+            Resource::Connection(spec) => {
+                let grants = spec.grants.clone().and(&waiting.difference.asks);
+                self.connection(ConnectionSpec { grants, ..spec.clone() }).map(drop)?;
+            }
+            Resource::Workflow(spec) => self.workflow(spec.clone()).map(drop)?,
+            _ => {}
+        }
+        Ok(waiting)
     }
 
     fn workflow(&self, spec: WorkflowSpec) -> Result<Workflow, String> {
@@ -197,6 +223,7 @@ impl Resolving<'_> {
     }
 
     fn package(&self, package: &PackageRef) -> Result<Package, String> {
+        self.ceilings.forbidden.package(package).map_err(|error| error.to_string())?;
         match self.packages.get(package) {
             Some(known) => known.clone(),
             None => Err(format!("package `{package}` is not in the registry: publish it first")),

@@ -116,14 +116,22 @@ impl Answer {
 
 /// A host's control over this store.
 pub async fn control(store: &Arc<MemoryStore>, blobs: &Blobs) -> (Control, Arc<Served>, Arc<FakeCalls>) {
+    control_with(store, blobs, Ceilings::default()).await
+}
+
+/// The same, with what its operator allows.
+pub async fn control_with(
+    store: &Arc<MemoryStore>,
+    blobs: &Blobs,
+    ceilings: Ceilings,
+) -> (Control, Arc<Served>, Arc<FakeCalls>) {
     let clock = Arc::new(SimClock::at(Timestamp::UNIX_EPOCH));
     let registry = Registry::new(store.clone(), blobs.clone(), clock.clone());
     let (routes, calls) = (Arc::new(Served::default()), Arc::new(FakeCalls::default()));
     let step_tests = Arc::new(FakeStepTests(calls.clone()));
     let outlet = Box::new(Into(routes.clone()));
     let reader = Reader { calls: calls.clone(), registry: registry.clone(), blobs: blobs.clone() };
-    let catalog =
-        Catalog::open(store.clone(), registry.clone(), Ceilings::default(), outlet, reader).await.unwrap();
+    let catalog = Catalog::open(store.clone(), registry.clone(), ceilings, outlet, reader).await.unwrap();
     let control = Control {
         tokens: Tokens::new(store.clone(), clock),
         catalog,
