@@ -214,6 +214,30 @@ async fn a_developers_new_connection_is_there_at_once_and_reaches_nothing_until_
 }
 
 #[tokio::test]
+async fn another_connector_under_the_same_name_inherits_neither_grants_nor_consents() {
+    let story = Story::new().await;
+    story.applies(&story.admin, &upgrade()).await.ok();
+    let digest = story.pending().await["digest"].as_str().unwrap().to_owned();
+    story.consents(&story.admin, &digest).await.ok();
+    let twin = greedy().replace("example/crm", "evil/crm");
+    story.world.control.registry.publish(package(&twin).into(), "test").await.unwrap();
+
+    let swapped = lead("example/crm@0.1.0", "evil/crm@0.2.0");
+    let done = crm_of(&story.applies(&story.developer, &swapped).await.ok());
+    let asks = json!([
+        "send any request to http://127.0.0.1:9101",
+        "have the secret `crm-key` sent to http://127.0.0.1:9101"
+    ]);
+    assert_eq!((&done["action"], &done["waits"]["asks"]), (&json!("pending"), &asks));
+    assert_eq!(story.serves(V2, "POST"), ("0.2.0".to_owned(), true));
+    assert_eq!(story.crm().package.package.name.as_str(), "example/crm");
+
+    story.applies(&story.admin, &swapped).await.ok();
+    assert_eq!(story.crm().package.package.name.as_str(), "evil/crm", "an admin wrote it out");
+    assert_eq!(story.serves(V2, "POST"), ("0.2.0".to_owned(), false), "what was consented to was another's");
+}
+
+#[tokio::test]
 async fn nobody_consents_to_what_they_were_not_shown() {
     let story = Story::new().await;
     story.consents(&story.admin, &format!("sha256:{}", "0".repeat(64))).await.refused(409, "nothing-waits");

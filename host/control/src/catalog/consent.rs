@@ -141,45 +141,52 @@ fn difference(written: &Written, resource: &Resource, packages: &Packages) -> Op
     match resource {
         Resource::Connection(spec) => {
             let active = written.connections.get(&spec.name).and_then(|kept| kept.as_ref().ok());
+            // Another connector under the same name is as good as another connection.
+            let active = active.filter(|active| active.package.name == spec.package.name);
+            let before = active.map(|active| (manifest(&active.package), active));
             let id = (ConnectionSpec::KIND, spec.name.to_string());
-            let now = manifest(&spec.package)?;
-            let before = active.and_then(|active| Some((manifest(&active.package)?, active)));
-            of_connection(before, (now, spec), &consented(written, &id))
+            of_connection(before, (manifest(&spec.package)?, spec), &consented(written, &id, &spec.package))
         }
         Resource::Workflow(spec) if spec.source.is_none() => {
             let active = written.workflows.get(&spec.name).and_then(|kept| kept.as_ref().ok());
             // Steps say themselves whom they call, and a new workflow's set-up says who plays its roles.
             let before = active.filter(|active| active.source.is_none())?.package.as_ref()?;
-            let id = (WorkflowSpec::KIND, spec.name.to_string());
-            let mut allowed = consented(written, &id);
+            let package = spec.package.as_ref()?;
+            if before.name != package.name {
+                return None;
+            }
+            let mut allowed = consented(written, &(WorkflowSpec::KIND, spec.name.to_string()), package);
             if let Some(before) = manifest(before) {
                 allowed.extend(calls(&before));
             }
-            let asks = beyond(&calls(&*manifest(spec.package.as_ref()?)?), &allowed);
+            let asks = beyond(&calls(&*manifest(package)?), &allowed);
             Some(Difference { widens: BTreeSet::new(), asks })
         }
         _ => None,
     }
 }
 
-type SetUp<'a> = (Arc<Manifest>, &'a ConnectionSpec);
+/// What is served was set up like this; its package may be damaged.
+type Before<'a> = (Option<Arc<Manifest>>, &'a ConnectionSpec);
 
 fn of_connection(
-    before: Option<SetUp<'_>>,
-    (manifest, spec): SetUp<'_>,
+    before: Option<Before<'_>>,
+    (manifest, spec): (Arc<Manifest>, &ConnectionSpec),
     consented: &BTreeSet<Ask>,
 ) -> Option<Difference> {
     if spec.grants.width() > MAX_ASKS {
         return None; // refused when it is fitted to its package
     }
-    let allowed_before = before.as_ref().map(|before| allowed(before, consented)).unwrap_or_default();
-    let after = (manifest, spec);
-    let widens = beyond(&allowed(&after, &BTreeSet::new()), &allowed_before);
-    let (manifest, _) = after;
+    let allowed_before = match &before {
+        Some((manifest, active)) => allowed(manifest.as_deref(), active, consented),
+        None => consented.clone(),
+    };
+    let widens = beyond(&allowed(Some(&manifest), spec, &BTreeSet::new()), &allowed_before);
     let asks = match before {
         Some((old, active)) if active.package != spec.package => {
             // What the set-up changes is its author's doing; what is left is the package's.
-            let known = [asks(&old, active), asks(&old, spec), spec.grants.asks(), consented.clone()];
+            let asked = |spec| old.as_deref().map(|old| asks(old, spec)).unwrap_or_default();
+            let known = [asked(active), asked(spec), spec.grants.asks(), consented.clone()];
             beyond(&asks(&manifest, spec), &known.into_iter().flatten().collect())
         }
         _ => BTreeSet::new(),
@@ -188,16 +195,19 @@ fn of_connection(
 }
 
 /// What a set-up allows: its grants, and the secrets that go to where these reach.
-fn allowed((manifest, spec): &SetUp<'_>, consented: &BTreeSet<Ask>) -> BTreeSet<Ask> {
+fn allowed(manifest: Option<&Manifest>, spec: &ConnectionSpec, consented: &BTreeSet<Ask>) -> BTreeSet<Ask> {
     let grants = spec.grants.clone().and(consented);
     let reached = |ask: &Ask| matches!(ask, Ask::Secret { to, .. } if grants.reaches(to));
-    let secrets = asks(manifest, spec).into_iter().filter(reached);
+    let secrets = manifest.map(|manifest| asks(manifest, spec)).unwrap_or_default();
+    let secrets = secrets.into_iter().filter(reached);
     grants.asks().into_iter().chain(secrets).chain(consented.iter().cloned()).collect()
 }
 
-/// All that was consented to for a resource, beside its document.
-pub(super) fn consented(written: &Written, id: &Id) -> BTreeSet<Ask> {
-    written.consents.get(id).into_iter().flatten().flat_map(|consent| consent.asks.clone()).collect()
+/// All that was consented to for a resource beside its document, when it was of this package.
+pub(super) fn consented(written: &Written, id: &Id, package: &PackageRef) -> BTreeSet<Ask> {
+    let consents = written.consents.get(id).into_iter().flatten();
+    let of_it = consents.filter(|consent| consent.package.name == package.name);
+    of_it.flat_map(|consent| consent.asks.clone()).collect()
 }
 
 /// What waits at a tenant, for whoever looks at a store without a host.

@@ -128,8 +128,8 @@ impl Resolving<'_> {
 
     fn connection(&self, mut spec: ConnectionSpec) -> Result<Connection, String> {
         let package = self.package(&spec.package)?;
-        spec.grants =
-            spec.grants.and(&consented(self.written, &(ConnectionSpec::KIND, spec.name.to_string())));
+        let id = (ConnectionSpec::KIND, spec.name.to_string());
+        spec.grants = spec.grants.and(&consented(self.written, &id, &spec.package));
         self.ceilings.forbidden.grants(&spec.grants).map_err(|error| format!("grants: {error}"))?;
         schemas::known(&package.manifest, &self.written.schemas)?;
         Connection::resolve(self.tenant.clone(), spec, package, &self.ceilings.connection)
