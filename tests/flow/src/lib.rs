@@ -4,8 +4,8 @@
 mod approval;
 mod circles;
 mod cli;
-mod consent;
 mod composing;
+mod consent;
 mod lead;
 mod made;
 mod retaining;
