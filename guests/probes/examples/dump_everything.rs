@@ -1,6 +1,11 @@
 //! Gives every text that its world offers: the input, the request, the
 //! config, all kv keys and values, and the answer of `GET {base-url}/echo`.
 //! Its connection has one credential of each kind: none may be in there.
+//!
+//! - To it: it runs to its end and finds none of its credentials.
+//! - To nobody else: nobody reads another's texts, and no credential is on the disk;
+//!   the bystander is answered, and the host's memory returns to its base line.
+//! - Bounds: none is reached.
 
 use probes::{Value, json};
 use wharf_sdk::{connection, http, kv};

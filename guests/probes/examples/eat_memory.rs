@@ -1,4 +1,8 @@
 //! Takes memory, a MiB at a time, until somebody stops it.
+//!
+//! - To it: it ends at its memory.
+//! - To nobody else: the bystander is answered, and the host's memory returns to its base line.
+//! - Bounds: 64 MiB of memory, or what its connection says.
 
 fn eat() -> ! {
     loop {

@@ -1,5 +1,9 @@
 //! `{"url", "count"}`: sends so many requests, one after the other. Gives
 //! `{"done"}` or, at the first that fails, `{"done", "error"}`.
+//!
+//! - To it: the request over the bound never leaves; it ends at its outbound requests.
+//! - To nobody else: the bystander is answered, and the host's memory returns to its base line.
+//! - Bounds: 100 outbound requests, or what its connection says.
 
 use probes::{Value, json};
 

@@ -1,7 +1,7 @@
 //! Overwrites 32 MiB again and again: one instruction each time, much work for the machine.
 //!
 //! - To it: it ends at its fuel, which is paid by the byte.
-//! - To nobody else: the bystander's calls are answered meanwhile and the host's memory returns to its base line.
+//! - To nobody else: the bystander is answered, and the host's memory returns to its base line.
 //! - Bounds: 100 million units of fuel.
 
 fn fill() -> ! {

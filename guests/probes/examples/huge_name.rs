@@ -1,7 +1,8 @@
 //! Asks for a config field whose name has 20 MiB, again and again.
 //!
 //! - To it: it ends at the bytes that may cross in host calls.
-//! - To nobody else: the host keeps none of the texts; the bystander's calls are answered meanwhile and the host's memory returns to its base line.
+//! - To nobody else: the host keeps none of the texts; the bystander is answered, and
+//!   the host's memory returns to its base line.
 //! - Bounds: 64 MiB of host calls.
 
 fn ask() -> ! {

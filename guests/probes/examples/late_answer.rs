@@ -1,7 +1,8 @@
 //! Answers after a second by its own clock, whatever its bound on time is.
 //!
 //! - To it: it ends at its wall time, and what it wanted to say is not heard.
-//! - To nobody else: the caller is told in time; the bystander's calls are answered meanwhile and the host's memory returns to its base line.
+//! - To nobody else: the caller is told in time; the bystander is answered, and the
+//!   host's memory returns to its base line.
 //! - Bounds: the wall time of its connection.
 
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! Keeps a few keys, then lists them for ever, with the largest page that a number can say.
 //!
 //! - To it: it ends at a bound of its call.
-//! - To nobody else: nobody else's keys are listed; the bystander's calls are answered meanwhile and the host's memory returns to its base line.
+//! - To nobody else: nobody else's keys are listed; the bystander is answered, and the
+//!   host's memory returns to its base line.
 //! - Bounds: 100 keys a page; 64 MiB of host calls, 100 million units of fuel, 30 s.
 
 use wharf_sdk::kv;

@@ -1,4 +1,8 @@
 //! Logs lines of 1 KiB without end.
+//!
+//! - To it: it ends at its log bytes, and what fitted is kept.
+//! - To nobody else: the bystander is answered, and the host's memory returns to its base line.
+//! - Bounds: 64 KiB of log.
 
 fn flood() -> ! {
     let line = "x".repeat(1_024);

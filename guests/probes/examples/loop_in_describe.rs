@@ -1,7 +1,8 @@
 //! Never ends when it is asked what it offers.
 //!
 //! - To it: its upload is refused: `describe` did not answer.
-//! - To nobody else: no package is kept; the bystander's calls are answered meanwhile and the host's memory returns to its base line.
+//! - To nobody else: no package is kept; the bystander is answered, and the host's
+//!   memory returns to its base line.
 //! - Bounds: the fuel of a `describe`.
 
 probes::connector! {

@@ -1,7 +1,8 @@
 //! Answers with as many headers as the request's body says, each of 100 bytes.
 //!
 //! - To it: an answer with more than a head may have is no answer.
-//! - To nobody else: the caller gets a 502 and no half of a head; the bystander's calls are answered meanwhile and the host's memory returns to its base line.
+//! - To nobody else: the caller gets a 502 and no half of a head; the bystander is
+//!   answered, and the host's memory returns to its base line.
 //! - Bounds: 1 MiB of answer; the most headers of an answer.
 
 use probes::{Answer, Header, Received};

@@ -1,5 +1,11 @@
 //! Tells the text it was given as a panic, and goes on; given none, it tells
 //! words without end that are no UTF-8.
+//!
+//! - To it: it ends at the bytes that may cross in host calls, with nothing kept of
+//!   words without end.
+//! - To nobody else: no line of the log is its making alone; the bystander is answered,
+//!   and the host's memory returns to its base line.
+//! - Bounds: 4 KiB of a panic's text, 64 MiB of host calls.
 
 use std::io::Read;
 

@@ -1,7 +1,12 @@
-//! A web server that sends the request that it is told in a header `x-wish`: `{"authority", "path", "headers": {name: value}, "body"}`. It answers with the status that came, or the error.
+//! A web server that sends the request that it is told in a header `x-wish`:
+//! `{"authority", "path", "headers": {name: value}, "body"}`. It answers with the
+//! status that came, or the error.
 //!
-//! - To it: what is no path, frames the request or says another length than the body has is refused.
-//! - To nobody else: the outside system gets one request or none, never a second one in the first; the bystander's calls are answered meanwhile and the host's memory returns to its base line.
+//! - To it: what is no path, frames the request or says another length than the body
+//!   has is refused.
+//! - To nobody else: the outside system gets one request or none, never a second one in
+//!   the first; the bystander is answered, and the host's memory returns to its base
+//!   line.
 //! - Bounds: 8 MiB of body.
 
 use probes::proxy::bindings::wasi::http::outgoing_handler;

@@ -1,7 +1,10 @@
-//! A web server that sends requests to its query's authority for ever and keeps every future answer.
+//! A web server that sends requests to its query's authority for ever and keeps every
+//! future answer.
 //!
 //! - To it: it ends at its outbound requests, and its caller gets a 502.
-//! - To nobody else: the outside system gets no more than these, and its sockets are closed after the call; the bystander's calls are answered meanwhile and the host's memory returns to its base line.
+//! - To nobody else: the outside system gets no more than these, and its sockets are
+//!   closed after the call; the bystander is answered, and the host's memory returns to
+//!   its base line.
 //! - Bounds: 100 outbound requests, 1,000 handles.
 
 use probes::proxy::bindings::wasi::http::outgoing_handler;

@@ -1,7 +1,7 @@
 //! A web server that makes headers and never lets go of them.
 //!
 //! - To it: it ends at its handles, and its caller gets a 502.
-//! - To nobody else: the bystander's calls are answered meanwhile and the host's memory returns to its base line.
+//! - To nobody else: the bystander is answered, and the host's memory returns to its base line.
 //! - Bounds: 1,000 handles at once.
 
 use probes::proxy::Fields;

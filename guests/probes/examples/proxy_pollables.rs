@@ -1,7 +1,8 @@
 //! A web server that waits for an hour, thousands of times at once.
 //!
 //! - To it: it ends at its handles, and its caller gets a 502.
-//! - To nobody else: no timer is left behind; the bystander's calls are answered meanwhile and the host's memory returns to its base line.
+//! - To nobody else: no timer is left behind; the bystander is answered, and the host's
+//!   memory returns to its base line.
 //! - Bounds: 1,000 handles at once.
 
 use probes::proxy::bindings::wasi::clocks::monotonic_clock::subscribe_duration;

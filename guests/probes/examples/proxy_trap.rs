@@ -1,4 +1,8 @@
 //! A web server that sends the head and a part of the body, then panics.
+//!
+//! - To it: its answer breaks off and does not look whole.
+//! - To nobody else: the bystander is answered, and the host's memory returns to its base line.
+//! - Bounds: none is reached.
 
 probes::proxy! {
     name: "proxy-trap",

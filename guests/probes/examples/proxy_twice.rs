@@ -1,4 +1,9 @@
 //! A web server that answers twice, through a copy of a handle that it may use once.
+//!
+//! - To it: its second answer reaches nobody and ends it.
+//! - To nobody else: the caller gets the first answer whole; the bystander is answered,
+//!   and the host's memory returns to its base line.
+//! - Bounds: one answer a call.
 #![allow(unsafe_code)]
 
 use probes::proxy::{ResponseOutparam, say};

@@ -1,7 +1,8 @@
 //! Panics when its connection is tested.
 //!
 //! - To it: the test of the connection fails and says what and where.
-//! - To nobody else: a stranger learns nothing; the bystander's calls are answered meanwhile and the host's memory returns to its base line.
+//! - To nobody else: a stranger learns nothing; the bystander is answered, and the
+//!   host's memory returns to its base line.
 //! - Bounds: none is reached.
 
 probes::connector! {

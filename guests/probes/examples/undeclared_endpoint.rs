@@ -1,4 +1,9 @@
 //! Says that it serves an endpoint that its manifest lacks.
+//!
+//! - To it: its upload is refused by the endpoint's name.
+//! - To nobody else: no package is kept; the bystander is answered, and the host's
+//!   memory returns to its base line.
+//! - Bounds: none is reached.
 
 probes::connector! {
     name: "undeclared-endpoint",

@@ -1,7 +1,8 @@
 //! A workflow that panics with a text that names its message.
 //!
 //! - To it: its run fails and shows message and place.
-//! - To nobody else: no other run does; the bystander's calls are answered meanwhile and the host's memory returns to its base line.
+//! - To nobody else: no other run does; the bystander is answered, and the host's
+//!   memory returns to its base line.
 //! - Bounds: none is reached.
 
 fn fail(data: &str) -> ! {

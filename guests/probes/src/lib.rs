@@ -3,7 +3,9 @@
 //! A probe is one file in `examples/`, built as a component of its own; its
 //! package is `probe/NAME`. A connector probe has the outbound endpoint `go`
 //! and the inbound endpoint `hook`. Probes use the plain contract, so that
-//! they can break it.
+//! they can break it. One that is hostile says in its header what must happen
+//! to it, what must not to anybody else, and its bounds; its story in
+//! `tests/hostile` shows it, and `make hostile` what it costs.
 
 pub mod fetch;
 pub mod proxy;

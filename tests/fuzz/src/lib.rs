@@ -9,6 +9,8 @@
     reason = "a panic is how a fuzzer is told that something does not hold"
 )]
 
+mod journal;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use host_egress::{Policy, gate, is_public, parse_url};
@@ -20,6 +22,8 @@ use host_schedules::{Crontab, Fires};
 use host_webhooks::{Request, Secrets};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+pub use journal::journal;
+
 /// One reader and what must hold of it.
 pub type Target = fn(&[u8]);
 
@@ -28,6 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("address", address),
     ("cron", cron),
     ("documents", documents),
+    ("journal", journal),
     ("manifest", manifest),
     ("package", package),
     ("signature", signature),

@@ -192,6 +192,42 @@ mod tests {
 
     use super::{ELSEWHERE, PROBES};
 
+    /// Probes that do as a story tells them: what is hostile is in the story.
+    const TOOLS: &[&str] = &[
+        "desk-crm",
+        "desk-form",
+        "echo",
+        "emit-n",
+        "fetch",
+        "fetch-signed",
+        "kv",
+        "log-lines",
+        "workflow-call",
+        "workflow-publish",
+        "workflow-random",
+    ];
+
+    /// What a probe's header says besides what it does.
+    const SAYS: [&str; 3] = ["//! - To it: ", "//! - To nobody else: ", "//! - Bounds: "];
+
+    #[test]
+    fn every_hostile_probe_says_what_must_happen_what_must_not_and_its_bounds() {
+        let mut stories = String::new();
+        text_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/stories"), &mut stories);
+        let mut silent = Vec::new();
+        for entry in fs::read_dir(tests_harness::root().join("guests/probes/examples")).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap().replace('_', "-");
+            let told =
+                stories.contains(&format!("\"{name}\"")) || stories.contains(&format!("probe/{name}@"));
+            let text = fs::read_to_string(&path).unwrap();
+            if told && !TOOLS.contains(&name.as_str()) && !SAYS.iter().all(|says| text.contains(says)) {
+                silent.push(name);
+            }
+        }
+        assert!(silent.is_empty(), "add `To it`, `To nobody else` and `Bounds` to the headers of {silent:?}");
+    }
+
     fn text_below(folder: &Path, found: &mut String) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

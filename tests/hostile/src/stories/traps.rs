@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::scene::Scene;
 
 const PANIC: &str = "the probe panics, given";
-const PLACE: &str = "trap.rs:4";
+const PLACE: &str = "trap.rs:9";
 
 #[tokio::test]
 async fn a_trap_is_told_to_its_tenant_and_kept_from_strangers() {
