@@ -9,6 +9,7 @@
     reason = "a panic is how a fuzzer is told that something does not hold"
 )]
 
+#[cfg(any(test, feature = "libfuzzer"))] // for tokio's clock
 mod journal;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -22,6 +23,7 @@ use host_schedules::{Crontab, Fires};
 use host_webhooks::{Request, Secrets};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+#[cfg(any(test, feature = "libfuzzer"))]
 pub use journal::journal;
 
 /// One reader and what must hold of it.
@@ -32,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("address", address),
     ("cron", cron),
     ("documents", documents),
+    #[cfg(any(test, feature = "libfuzzer"))]
     ("journal", journal),
     ("manifest", manifest),
     ("package", package),

@@ -107,7 +107,10 @@ pub const PROBES: &[(&str, &[&str])] = &[
     ("userinfo in URLs", &["user_information_never_hides_a_host"]),
     (
         "every string in search of a credential; an echo of it",
-        &["nothing_that_a_guest_can_read_or_say_has_a_credential_in_it_and_nor_has_the_disk"],
+        &[
+            "nothing_that_a_guest_can_read_or_say_has_a_credential_in_it_and_nor_has_the_disk",
+            "an_echo_that_is_encoded_and_comes_in_pieces_is_scrubbed_all_the_same",
+        ],
     ),
     ("timing a secret comparison", &["a_guess_that_is_nearly_right_is_told_nothing_more_than_a_wrong_one"]),
     (

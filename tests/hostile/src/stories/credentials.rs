@@ -1,6 +1,7 @@
 //! A connector that gives away everything it can read, with three credentials.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use base64::Engine;
@@ -9,6 +10,9 @@ use reqwest::Method;
 use serde_json::json;
 use tests_harness::{Connection, HostBuilder};
 use tests_upstreams::{Credentials, Upstreams};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 use crate::scene::Scene;
 
@@ -90,4 +94,59 @@ async fn nothing_that_a_guest_can_read_or_say_has_a_credential_in_it_and_nor_has
     let mut found = Vec::new();
     files_with(scene.host.folder(), b"kept-in-the-clear-4d21", &mut found);
     assert!(!found.is_empty());
+}
+
+/// An outside system that says back the credential that it got, in every
+/// common encoding, a byte at a time.
+async fn echoing() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    TaskTracker::new().spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut asked = vec![0; 8_192];
+            let length = socket.read(&mut asked).await.unwrap_or(0);
+            let asked = String::from_utf8_lossy(&asked[..length]).into_owned();
+            let got = if asked.contains(HEADER) { HEADER } else { "nothing" };
+            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            let _ = socket.write_all(head.as_bytes()).await;
+            for byte in spellings(got).join(" ").bytes() {
+                let _ = socket.write_all(&[b"1\r\n", &[byte][..], b"\r\n"].concat()).await;
+            }
+            let _ = socket.write_all(b"0\r\n\r\n").await;
+        }
+    });
+    address
+}
+
+fn spellings(secret: &str) -> Vec<String> {
+    let percent: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let base64 = ["", "x", "xx"].map(|before| BASE64_STANDARD.encode(format!("{before}{secret}")));
+    let mut all = vec![secret.to_owned(), hex::encode(secret), hex::encode_upper(secret), percent];
+    all.extend(base64);
+    all
+}
+
+#[tokio::test]
+async fn an_echo_that_is_encoded_and_comes_in_pieces_is_scrubbed_all_the_same() {
+    let outside = echoing().await;
+    let scene = Scene::empty(HostBuilder::default().open(outside)).await;
+    scene.publish("fetch-signed").await;
+    for (name, value) in [("header", HEADER), ("query", QUERY), ("password", PASSWORD)] {
+        scene.mallory().secret(name, value).await;
+    }
+    let url = format!("http://{outside}");
+    let connection = Connection::probe("fetch-signed")
+        .config("base-url", &url)
+        .config("account", ACCOUNT)
+        .credential("api-key", "header")
+        .credential("query-key", "query")
+        .credential("password", "password")
+        .grant_http(&url);
+    scene.mallory().apply(&connection.yaml()).await;
+    let report = scene.report("fetch-signed", json!({ "url": format!("{url}/") })).await;
+    let body = report["outcome"]["value"]["body"].as_str().unwrap_or_else(|| panic!("{report}"));
+    assert!(body.matches("***").count() >= spellings("").len(), "all of them were there: {body}");
+    for spelling in spellings(HEADER).iter().take(4).chain([&BASE64_STANDARD.encode(HEADER)]) {
+        assert!(!body.to_lowercase().contains(&spelling.to_lowercase()), "{spelling} is in {body}");
+    }
 }
