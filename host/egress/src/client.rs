@@ -114,7 +114,7 @@ pub(crate) struct Way {
     pub(crate) tls: Arc<ClientConfig>,
     pub(crate) dice: fn() -> u64,
     pub(crate) meters: Meters,
-    toll: Toll,
+    pub(crate) toll: Toll,
 }
 
 impl Egress {

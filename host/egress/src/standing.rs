@@ -130,6 +130,11 @@ impl Leave {
         self.record(health(result), asked);
     }
 
+    /// What is known of its health, where the answer is no HTTP.
+    pub(crate) fn found(mut self, health: Health) {
+        self.record(health, None);
+    }
+
     fn record(&mut self, health: Health, asked: Option<Duration>) {
         let Some((pool, origin)) = self.counted.take() else { return };
         let now = Instant::now();

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod approval;
+mod authorizing;
 mod circles;
 mod cli;
 mod composing;

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -18,6 +18,10 @@ use serde_json::{Map, Value, json};
 use crate::received::Credential;
 use crate::system::{Gate, System, no};
 
+/// What `/token` gives, to look for where it must not be.
+pub const ACCESS_TOKEN: &str = "lab-access-token-3f9d77aa";
+/// The same, to have a new one with.
+pub const REFRESH_TOKEN: &str = "lab-refresh-token-b0c41e52";
 /// The largest body that `/echo` reads back.
 const MAX_ECHO: usize = 16 << 20;
 /// What `/endless` and `/big` send at a time.
@@ -34,10 +38,18 @@ pub(crate) fn routes() -> Router<System> {
         .route("/slow", any(slow))
         .route("/endless", any(endless))
         .route("/big", any(big))
+        .route("/token", post(token))
         .route(
             "/count",
             get(async |State(system): State<System>| Json(json!({ "count": system.received().len() }))),
         )
+}
+
+/// An authorization server that gives everybody the same tokens.
+async fn token() -> Json<Value> {
+    Json(json!({
+        "access_token": ACCESS_TOKEN, "refresh_token": REFRESH_TOKEN, "token_type": "Bearer", "expires_in": 3_600,
+    }))
 }
 
 #[derive(Deserialize)]

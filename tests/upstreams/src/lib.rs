@@ -29,6 +29,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use faults::Fault;
+pub use lab::{ACCESS_TOKEN, REFRESH_TOKEN};
 pub use received::{Credential, Received};
 pub use smtp::{Letter, MailServer};
 

@@ -26,15 +26,19 @@ use host_model::name::SecretName;
 use host_model::resource::{Connection, CredentialPlace};
 use http::{Method, StatusCode, Uri};
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout_at};
 
 use crate::client::{SendLimits, Way};
+use crate::conduct::breaker::Health;
 use crate::dial::DialError;
 use crate::error::EgressError;
 use crate::exchange::Exchange;
 use crate::inject::reveal;
 use crate::scrub::{Needles, Scrubbing};
+
+use message::Built;
 
 pub use message::{Attachment, Mail};
 
@@ -90,8 +94,13 @@ pub(crate) async fn send(
     let exchange = Exchange::begin(&method, &Uri::from_static("/"));
     let deadline = limits.deadline(&connection.egress);
     let body_bytes = limits.body_bytes.min(connection.egress.request_bytes);
-    let sending = Box::pin(hand_over(way, connection, server, mail, body_bytes, deadline, &exchange));
-    let result = timeout_at(deadline, sending).await.unwrap_or(Err(MailError::Timeout));
+    let result = match (way.toll)(&connection.tenant) {
+        Ok(()) => {
+            let sending = Box::pin(hand_over(way, connection, server, mail, body_bytes, deadline, &exchange));
+            timeout_at(deadline, sending).await.unwrap_or(Err(MailError::Timeout))
+        }
+        Err(passed) => Err(MailError::Denied(passed)),
+    };
     exchange.ended();
     way.meters.count(connection, &exchange.info(), result.is_err());
     if let Err(error) = &result {
@@ -132,9 +141,30 @@ async fn hand_over(
     let place = Arc::clone(&pool.places).acquire_owned().await;
     let _place = place.map_err(|_| MailError::Other("the host is stopping".into()))?;
     let login = login(way, connection, &origin).await?;
-
     exchange.tried();
-    let connecting = tokio::time::timeout(pool.settings.connect, wire::connect(way, &origin)).await;
+    // Within the deadline here, too: a server that was silent until then has failed.
+    let spoken = timeout_at(deadline, speak(way, &origin, pool.settings.connect, login, &built, exchange));
+    let spoken = spoken.await.unwrap_or(Err(MailError::Timeout));
+    leave.found(match &spoken {
+        Err(MailError::Timeout | MailError::ConnectionFailed(_)) => Health::Failed,
+        Err(MailError::Denied(_) | MailError::Other(_)) => Health::Unknown,
+        _ => Health::Well, // also a "no" is an answer
+    });
+    let mut server = spoken?;
+    tokio::time::timeout(QUIT_TIMEOUT, server.quit()).await.ok();
+    Ok(built.id)
+}
+
+/// Connects, logs in, and has the message taken.
+async fn speak(
+    way: &Way,
+    origin: &Origin,
+    connect: Duration,
+    login: Option<Login>,
+    built: &Built,
+    exchange: &Exchange,
+) -> Result<AsyncSmtpConnection, MailError> {
+    let connecting = tokio::time::timeout(connect, wire::connect(way, origin)).await;
     let silent = || MailError::ConnectionFailed(format!("`{}` did not greet in time", origin.host));
     let mut server = connecting.map_err(|_| silent())??;
     let mut needles = Needles::default();
@@ -153,9 +183,7 @@ async fn hand_over(
     let taken = taken.map_err(|error| explain(&error, &needles))?;
     exchange.add_sent(built.bytes.len() as u64);
     exchange.answered(StatusCode::from_u16(taken.code().into()).unwrap_or_default());
-    drop(leave);
-    tokio::time::timeout(QUIT_TIMEOUT, server.quit()).await.ok();
-    Ok(built.id)
+    Ok(server)
 }
 
 /// The first gate.

@@ -1,11 +1,12 @@
 //! Mail submission: both gates, TLS, the credential, and messages that try to be more than one.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
-use host_egress::{Attachment, EgressConfig, Mail, MailError};
+use host_egress::{Attachment, EgressConfig, Mail, MailError, Toll};
 use host_model::grants::{Grants, GrantsSpec};
-use host_model::resource::{Connection, CredentialPlace};
+use host_model::resource::{Connection, CredentialPlace, EgressSpec};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio_rustls::TlsAcceptor;
 
@@ -333,4 +334,51 @@ async fn a_server_that_says_too_much_or_nothing_is_left() {
         let sent = send(&World::open_to(&[server]), connection, &url, mail()).await;
         assert!(matches!(sent, Err(MailError::ConnectionFailed(_))), "{sent:?}");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_fails_again_and_again_is_left_alone_and_a_refused_message_is_no_failure() {
+    let (well, heard) = server("").await;
+    let url = format!("smtp://{}", well.address);
+    let spec: EgressSpec = serde_json::from_str(r#"{ "breaker": { "failures": 2, "open-s": 60 } }"#).unwrap();
+    let breaker = spec.settings().unwrap();
+    let mailer = Arc::new(Connection { egress: breaker.clone(), ..mailing(&[&url]) });
+    let world = World::open_to(&[&well]);
+    for _ in 0..3 {
+        let refused = Mail { to: vec!["nobody@example.org".into()], ..mail() };
+        let sent = world.egress.send_mail(&mailer, &url, refused, LIMITS).await.0;
+        assert!(matches!(sent, Err(MailError::Rejected(_))), "{sent:?}");
+    }
+    assert!(world.egress.send_mail(&mailer, &url, mail(), LIMITS).await.0.is_ok());
+    assert!(text(&heard).contains("DATA"));
+
+    let rude = Upstream::speaking(|socket| async move { drop(socket) }).await;
+    let url = format!("smtp://{}", rude.address);
+    let mailer = Arc::new(Connection { egress: breaker, ..mailing(&[&url]) });
+    let world = World::open_to(&[&rude]);
+    for _ in 0..2 {
+        let sent = world.egress.send_mail(&mailer, &url, mail(), LIMITS).await.0;
+        assert!(matches!(sent, Err(MailError::ConnectionFailed(_))), "{sent:?}");
+    }
+    let sent = world.egress.send_mail(&mailer, &url, mail(), LIMITS).await.0;
+    assert!(matches!(sent, Err(MailError::Busy(_))), "{sent:?}");
+    assert_eq!(rude.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_message_counts_as_a_request_of_the_tenants_and_beyond_them_none_goes_out() {
+    let (server, heard) = server("").await;
+    let url = format!("smtp://{}", server.address);
+    let left = AtomicUsize::new(1);
+    let toll: Toll = Arc::new(move |tenant| {
+        assert_eq!(tenant.as_str(), "acme");
+        let taken = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        taken.map(drop).map_err(|_| "outbound-per-minute is used up".to_owned())
+    });
+    let world = World::with(EgressConfig { policy: opened(&[&server]), toll, ..EgressConfig::default() });
+    assert!(send(&world, mailing(&[&url]), &url, mail()).await.is_ok());
+    let before = text(&heard);
+    let sent = send(&world, mailing(&[&url]), &url, mail()).await;
+    assert_eq!(sent, Err(MailError::Denied("outbound-per-minute is used up".into())));
+    assert_eq!(text(&heard), before);
 }

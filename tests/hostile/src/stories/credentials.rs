@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use reqwest::Method;
 use serde_json::json;
 use tests_harness::{Connection, HostBuilder};
-use tests_upstreams::{Credentials, Upstreams};
+use tests_upstreams::{ACCESS_TOKEN, Credentials, REFRESH_TOKEN, Upstreams};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -147,5 +147,61 @@ async fn an_echo_that_is_encoded_and_comes_in_pieces_is_scrubbed_all_the_same() 
     assert!(body.matches("***").count() >= spellings("").len(), "all of them were there: {body}");
     for spelling in spellings(HEADER).iter().take(4) {
         assert!(!body.to_lowercase().contains(&spelling.to_lowercase()), "{spelling} is in {body}");
+    }
+}
+
+const SIGNING_KEY: &str = "signing-credential-1be5c9";
+const CLIENT_SECRET: &str = "client-credential-90aa4f";
+
+/// The same for credentials that sign a request, or get a token for it: the
+/// outside system says them back plain, by header and in pieces of three bytes.
+#[tokio::test]
+async fn nor_has_it_a_key_that_signs_a_client_secret_or_a_token() {
+    let upstreams = Upstreams::start(Credentials::default()).await.unwrap();
+    let mut scene = Scene::empty(HostBuilder::default().open(upstreams.lab)).await;
+    let lab = format!("http://{}", upstreams.lab);
+    scene.publish("dump-signed").await;
+    scene.publish("workflow-call").await;
+    let mallory = scene.mallory();
+    mallory.secret("signing", SIGNING_KEY).await;
+    mallory.secret("client", CLIENT_SECRET).await;
+    let connection = Connection::probe("dump-signed")
+        .config("base-url", &lab)
+        .credential("signing-key", "signing")
+        .credential("login", "client")
+        .grant_http(&lab);
+    mallory.apply(&connection.yaml()).await;
+    let roles = "roles: { target: dump-signed, other: dump-signed }";
+    mallory
+        .apply(&format!("kind: workflow\nname: dump\npackage: probe/workflow-call@0.1.0\n{roles}\n"))
+        .await;
+
+    let report = scene.report("dump-signed", json!("a question")).await.to_string();
+    for echoed in ["x-signature", "x-time", "Bearer ***"] {
+        assert!(report.contains(echoed), "{echoed}: {report}");
+    }
+    let start = scene.host.request(Method::POST, "/run/mallory/dump").bearer_auth(&mallory.token);
+    let wish = json!([{ "role": "target", "endpoint": "go", "input": "kept" }]);
+    let answer = scene.host.ask(start.header("prefer", "respond-async").json(&wish)).await.expect(202);
+    let run = mallory.ended(answer.json()["run"].as_str().unwrap()).await;
+    assert_eq!(run["run"]["status"], "succeeded", "{run}");
+    let mut told = vec![report, run.to_string()];
+    for path in ["/secrets", "/connections/dump-signed", "/runs"] {
+        told.push(mallory.api(Method::GET, path, "").await.expect(200).text);
+    }
+    drop(mallory);
+    assert_eq!(scene.host.terminate().await, Some(0));
+    told.push(scene.host.log());
+
+    let mut credentials = vec![SIGNING_KEY.to_owned(), CLIENT_SECRET.to_owned()];
+    credentials.extend([ACCESS_TOKEN, REFRESH_TOKEN].map(str::to_owned));
+    credentials.push(BASE64_STANDARD.encode(format!("robot:{CLIENT_SECRET}")));
+    for credential in &credentials {
+        for text in &told {
+            assert!(!text.contains(credential.as_str()), "{credential} is in {text}");
+        }
+        let mut found = Vec::new();
+        files_with(scene.host.folder(), credential.as_bytes(), &mut found);
+        assert!(found.is_empty(), "{credential} is in {found:?}");
     }
 }
