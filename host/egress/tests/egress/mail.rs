@@ -342,7 +342,7 @@ async fn a_server_that_fails_again_and_again_is_left_alone_and_a_refused_message
     let url = format!("smtp://{}", well.address);
     let spec: EgressSpec = serde_json::from_str(r#"{ "breaker": { "failures": 2, "open-s": 60 } }"#).unwrap();
     let breaker = spec.settings().unwrap();
-    let mailer = Arc::new(Connection { egress: breaker.clone(), ..mailing(&[&url]) });
+    let mailer = Arc::new(Connection { egress: breaker, ..mailing(&[&url]) });
     let world = World::open_to(&[&well]);
     for _ in 0..3 {
         let refused = Mail { to: vec!["nobody@example.org".into()], ..mail() };
