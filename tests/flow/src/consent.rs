@@ -147,3 +147,42 @@ async fn a_version_that_asks_for_more_cannot_be_put_under_a_number_that_is_taken
     let refused = story.host.operate(Method::POST, "/packages", sneaky).await.expect(409);
     assert_eq!(refused.code(), "version-exists");
 }
+
+#[tokio::test]
+async fn what_the_operator_forbids_ends_being_served_and_a_run_of_it_that_waits_fails() {
+    let mut host = HostBuilder::default().start().await;
+    for package in ["echo", "workflow-sleep"] {
+        host.publish(probe(package)).await.expect(201);
+    }
+    let acme = host.tenant("acme").await;
+    acme.apply(&Connection::probe("echo").open_hooks().yaml()).await;
+    let roles = "roles: { target: echo, other: echo }";
+    acme.apply(&format!("kind: workflow\nname: nap\npackage: probe/workflow-sleep@0.1.0\n{roles}\n")).await;
+    acme.call("echo", "go", json!("before")).await.expect(200);
+    let start = host.request(Method::POST, "/run/acme/nap").bearer_auth(&acme.token);
+    let start = start.header("prefer", "respond-async").json(&json!({ "ms": 500 }));
+    let run = host.ask(start).await.expect(202).json()["run"].as_str().unwrap().to_owned();
+    let token = acme.token.clone();
+    drop(acme);
+
+    host.kill();
+    let config = host.folder().join("wharf.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}\n[packages]\nforbidden = [\"probe/*\"]\n")).unwrap();
+    host.restart();
+    let acme = host.tenant_with("acme", &token);
+    let refused = acme.call("echo", "go", json!("after")).await;
+    assert!((400..500).contains(&refused.status) && refused.text.contains("forbid"), "{refused:?}");
+    host.ask(host.request(Method::POST, "/hooks/acme/echo/hook").body("x")).await.expect(404);
+    let ended = acme.ended(&run).await;
+    assert_eq!(ended["run"]["status"], "failed", "{ended}");
+    assert!(ended["run"]["outcome"].to_string().contains("forbid"), "{ended}");
+    host.publish(probe("kv")).await.expect(403);
+
+    // Allowed again, it is as it was.
+    drop(acme);
+    host.kill();
+    std::fs::write(&config, text).unwrap();
+    host.restart();
+    host.tenant_with("acme", &token).call("echo", "go", json!("again")).await.expect(200);
+}

@@ -1,6 +1,6 @@
 //! Keys from each source, and what a source that fails says.
 
-use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use host_store::MemoryStore;
 use secrecy::SecretString;
@@ -20,8 +20,11 @@ async fn failure(text: &str) -> String {
 
 fn script(folder: &Path, lines: &str) -> String {
     let path = folder.join("key.sh");
-    std::fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    // By another process: were it open for writing here, a child that another
+    // test starts meanwhile would hold it, and nobody could run it.
+    let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$0\" && chmod 700 \"$0\"";
+    let written = Command::new("/bin/sh").args(["-c", write]).arg(&path).arg(lines).status().unwrap();
+    assert!(written.success());
     path.display().to_string()
 }
 
