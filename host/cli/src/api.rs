@@ -1,6 +1,8 @@
 //! The server's API as the CLI needs it: one request, one answer, and every
 //! way in which that can go wrong.
 
+use std::io;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +16,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::dial::{self, Client};
-use crate::error::Exit;
+use crate::error::{CommandError, Exit};
 use crate::profile::Target;
 
 /// How long an answer may take. A call may take 30 s by default, compiling a
@@ -23,6 +25,9 @@ const ANSWER: Duration = Duration::from_secs(180);
 /// The most bytes of an answer: a page of a thousand runs with a mebibyte of
 /// input each is not what a terminal is for.
 const MAX_ANSWER: usize = 256 << 20;
+
+/// The longest line of an answer that is read line by line.
+const MAX_LINE: usize = 1 << 20;
 
 /// Why there is no good answer.
 #[derive(Debug, thiserror::Error)]
@@ -232,6 +237,45 @@ impl Ask<'_> {
             bytes => serde_json::from_slice(bytes).map_err(|error| api.strange(error.to_string()))?,
         };
         Ok(Answer { status: response.status(), body, next: next(&response) })
+    }
+
+    /// The answer's lines as they come, until `take` has enough: for what is too large to be held.
+    pub(crate) async fn lines(
+        self,
+        mut take: impl FnMut(&str) -> io::Result<ControlFlow<()>>,
+    ) -> Result<(), CommandError> {
+        let Self { api, head, body, within } = self;
+        let lost = |why: String| ApiError::Unreachable { server: api.server.to_string(), why };
+        let late = || lost(format!("no answer within {} s", within.as_secs()));
+        let request = api.client.request(head.body(Full::new(body)).map_err(ApiError::from)?);
+        let response = tokio::time::timeout(within, request).await.map_err(|_| late())?;
+        let (head, mut body) = response.map_err(|error| lost(dial::root(&error)))?.into_parts();
+        if !head.status.is_success() {
+            let body = Limited::new(body, MAX_ANSWER).collect().await;
+            let body = body.map_err(|error| lost(dial::root(&*error)))?.to_bytes();
+            return Err(api.refusal(&Response::from_parts(head, body)).into());
+        }
+        let mut rest = Vec::new();
+        while let Some(frame) = tokio::time::timeout(within, body.frame()).await.map_err(|_| late())? {
+            let frame = frame.map_err(|error| lost(dial::root(&error)))?;
+            rest.extend_from_slice(&frame.into_data().unwrap_or_default());
+            let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            let lines: Vec<u8> = rest.drain(..whole).collect();
+            let lines = String::from_utf8(lines).map_err(|_| api.strange("a line is no text".to_owned()))?;
+            for line in lines.lines() {
+                if take(line)?.is_break() {
+                    return Ok(());
+                }
+            }
+            if rest.len() > MAX_LINE {
+                return Err(api.strange("a line does not end".to_owned()).into());
+            }
+        }
+        let last = String::from_utf8(rest).map_err(|_| api.strange("a line is no text".to_owned()))?;
+        if !last.is_empty() {
+            let _ = take(&last)?;
+        }
+        Ok(())
     }
 
     /// The answer's body as JSON.

@@ -5,6 +5,7 @@
 //! `tests/permissions.rs` walks the document and sees that it is so.
 
 mod apply;
+mod audit;
 mod calls;
 mod connections;
 mod consent;
@@ -31,6 +32,7 @@ mod workflows;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::middleware::from_fn_with_state;
 use axum::{Extension, Router};
 use utoipa::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
@@ -39,6 +41,7 @@ use utoipa_axum::routes;
 use self::openapi::{Document, DocumentText};
 use crate::Control;
 use crate::access::{Caller, Guard, Line, START, guard, page};
+use crate::attempt::audited;
 use crate::refusal::Refusal;
 
 /// Where the API is mounted.
@@ -115,18 +118,33 @@ impl Operations {
             .and(operations!(keys::rotate_master_key))
             .and(operations!(keys::rotate_data_keys))
             .and(operations!(apply::apply))
+            .and(operations!(audit::list_audit))
+            .and(operations!(audit::export_audit))
+            .and(operations!(audit::audit_heads))
+            .and(operations!(audit::verify_audit))
     }
 }
 
 /// Every operation, under `/api/v1`.
 pub fn router(control: Control) -> Router {
     let Operations { router, guards } = Operations::all();
-    let (operations, document) = router.split_for_parts();
+    let (operations, mut document) = router.split_for_parts();
+    let mut known = crate::attempt::Operations::default();
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in openapi::methods(item) {
+            let id = operation.operation_id.as_deref().and_then(|id| guards.get_key_value(id));
+            if let (Some((id, _)), Ok(method)) = (id, method.to_uppercase().parse()) {
+                known.add(method, format!("{ROOT}{path}"), ROOT, id);
+            }
+        }
+    }
+    let audited = from_fn_with_state((control.clone(), Arc::new(known)), audited);
     let text = DocumentText(openapi::finish(document, &guards).unwrap_or_default().into());
     let operations = operations
         .fallback(absent)
         .method_not_allowed_fallback(absent)
         .layer(Extension(Arc::new(text)))
+        .layer(audited)
         .with_state(control);
     Router::new().nest(ROOT, operations)
 }

@@ -8,12 +8,13 @@
 //! - Every call is authenticated; a handler has its permission as an argument.
 //! - Another tenant's things and things that do not exist get one answer.
 //! - No secret and no token's text leaves, but the text of a new token, once.
-//! - A change is durable and served before its answer is sent.
+//! - A change is durable, served and in the audit log before its answer is sent.
 
 #![forbid(unsafe_code)]
 
 mod access;
 mod api;
+mod attempt;
 mod catalog;
 mod documents;
 mod input;
@@ -23,12 +24,14 @@ mod tokens;
 
 use std::sync::Arc;
 
+use host_audit::Audit;
 use registry::Registry;
 
 pub use access::{Limits, MayNot, Role, Scope};
 pub use api::{permissions_page, router};
 pub use catalog::{
-    Action, Catalog, Ceilings, Done, LoadError, Outlet, Reader, Waits, WaitsFor, open_hooks, waits,
+    Action, Catalog, Ceilings, Done, LoadError, Outlet, Reader, Waits, WaitsFor, open_hooks, tenant_ids,
+    waits,
 };
 pub use documents::read_documents;
 pub use tokens::{NewToken, NoEntry, Token, TokenError, TokenText, Tokens};
@@ -38,6 +41,8 @@ use crate::ports::{Authorizations, Calls, Events, Keys, Repair, Runs, Secrets, S
 /// What the API is made of. Cheap to clone.
 #[derive(Clone)]
 pub struct Control {
+    /// Who did what.
+    pub audit: Arc<Audit>,
     /// Who may come in.
     pub tokens: Tokens,
     /// What tenants have set up.

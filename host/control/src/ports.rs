@@ -19,6 +19,7 @@ use host_model::quota::QuotaUse;
 use host_model::resource::{Connection, Package};
 use host_model::run::{Run, Step};
 use host_model::search::Filter;
+use host_store::{Commit, StoreError};
 use secrecy::SecretString;
 
 pub use self::authorizations::{Authorizations, Beginning};
@@ -43,6 +44,12 @@ pub enum PortError {
     /// The host failed.
     #[error("{0}")]
     Internal(String),
+}
+
+impl std::convert::From<StoreError> for PortError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.to_string())
+    }
 }
 
 /// Calls of connectors, each in a fresh sandbox with the connection's bounds.
@@ -162,7 +169,8 @@ pub trait Usage: Send + Sync + 'static {
     fn usage(&self, tenant: &TenantId) -> Vec<QuotaUse>;
 }
 
-/// Stored secrets: written and named, never read back.
+/// Stored secrets: written and named, never read back. A change is one commit
+/// with what is given `beside` it.
 pub trait Secrets: Send + Sync + 'static {
     /// Sets a secret, over any earlier value.
     fn set<'a>(
@@ -170,6 +178,7 @@ pub trait Secrets: Send + Sync + 'static {
         tenant: &'a TenantId,
         name: &'a SecretName,
         value: SecretString,
+        beside: Commit,
     ) -> BoxFuture<'a, Result<(), PortError>>;
 
     /// Deletes a secret; `false` if it was not there.
@@ -177,6 +186,7 @@ pub trait Secrets: Send + Sync + 'static {
         &'a self,
         tenant: &'a TenantId,
         name: &'a SecretName,
+        beside: Commit,
     ) -> BoxFuture<'a, Result<bool, PortError>>;
 
     /// The names of a tenant's secrets, in order.

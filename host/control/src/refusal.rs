@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use host_model::outcome::{CallError, Outcome};
 use host_model::problem::{PROBLEM_JSON, Problem};
+use host_store::StoreError;
 use http::{HeaderValue, StatusCode, header};
 use registry::{PackageError, PublishError, ReadError};
 
@@ -140,6 +141,12 @@ impl From<NoEntry> for Refusal {
             NoEntry::TooMany(wait) => Self::TooManyFailures(wait),
             NoEntry::Failed(error) => error.into(),
         }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
     }
 }
 

@@ -15,8 +15,12 @@ fn path(what: &str) -> String {
 async fn an_order_is_traced_with_the_tokens_name_and_the_reason() {
     let world = World::with_lead().await;
     let scope = host_control::Scope::of("acme".parse().unwrap(), host_control::Role::Admin);
-    let (token, text) =
-        world.control.tokens.create(host_control::NewToken::lasting(scope, "ada")).await.unwrap();
+    let (token, text) = world
+        .control
+        .tokens
+        .create(host_control::NewToken::lasting(scope, "ada"), &host_audit::Act::of_host("test"))
+        .await
+        .unwrap();
     let send =
         async |what: &str, body: Body| world.send("POST", &path(what), Some(text.reveal_once()), body).await;
     for (what, order) in [("pause", "Pause"), ("cancel", "Cancel"), ("terminate", "Terminate")] {

@@ -1,7 +1,7 @@
 //! `wharf.toml` of a host: as the operator writes it, then as it is used.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ use serde::Deserialize;
 use crate::master_keys::{KeySources, SecretsFile};
 use crate::vitals::Reserves;
 
+/// Seconds of a day.
+const DAY: u64 = 86_400;
+
 /// The file. Unknown keys are errors; whatever is left out has the default
 /// that stands beside it.
 #[derive(Debug, Default, Deserialize)]
@@ -36,6 +39,7 @@ struct ConfigFile {
     /// What a tenant may use in all, if its document does not say.
     quotas: QuotasSpec,
     health: HealthFile,
+    audit: AuditFile,
     secrets: SecretsFile,
     bounds: BoundsSpec,
 }
@@ -185,6 +189,23 @@ impl Default for HealthFile {
     }
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct AuditFile {
+    /// Days that entries of the audit log are kept.
+    keep_days: NonZeroU32,
+    /// The most entries of one tenant; beyond, its oldest go.
+    tenant_entries: u64,
+}
+
+impl Default for AuditFile {
+    fn default() -> Self {
+        let host_audit::Settings { keep, tenant_entries } = host_audit::Settings::default();
+        let days = u32::try_from(keep.as_secs() / DAY).ok().and_then(NonZeroU32::new);
+        Self { keep_days: days.unwrap_or(NonZeroU32::MIN), tenant_entries }
+    }
+}
+
 /// What the code uses.
 #[derive(Debug)]
 pub struct Config {
@@ -212,6 +233,8 @@ pub struct Config {
     pub quotas: QuotasSpec,
     /// What there must be left to take something new.
     pub reserves: Reserves,
+    /// How long the audit log is kept.
+    pub audit: host_audit::Settings,
     /// The engine's sizes.
     pub engine: EngineSettings,
     /// What the operator opens.
@@ -293,6 +316,10 @@ impl ConfigFile {
             reserves: Reserves {
                 memory: self.health.memory_reserve_bytes,
                 disk: self.health.disk_reserve_bytes,
+            },
+            audit: host_audit::Settings {
+                keep: Duration::from_secs(u64::from(self.audit.keep_days.get()) * DAY),
+                tenant_entries: self.audit.tenant_entries,
             },
             engine: EngineSettings {
                 slots: self.sandbox.slots.max(2),

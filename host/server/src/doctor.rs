@@ -7,12 +7,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use host_audit::{Act, Audit, Broken, Chain, Deed, Outcome, Settings, Which};
 use host_control::Waits;
 use host_egress::{MasterKey, Vault, refused_grants};
 use host_model::resource::open_hooks;
 use host_sandbox::{Allocation, EngineSettings};
 use host_store::{SledStore, Store};
 
+use crate::clock::SystemClock;
 use crate::master_keys::say;
 use crate::server::STORE;
 use crate::vitals;
@@ -45,6 +47,11 @@ pub async fn examine(
         bail!("there is no store at `{}`: is `--data` right?", folder.display());
     }
     let store: Arc<dyn Store> = Arc::new(SledStore::open(&folder)?);
+    let audit = Audit::new(Arc::clone(&store), Arc::new(SystemClock), Settings::default());
+    if let Some(from) = restore {
+        let deed = Deed::new(Chain::Host, "store", "").detail(&format!("from {}", from.display()));
+        audit.record(&Act::of_host("restore"), deed, Outcome::Done).await?;
+    }
     let mut entries = 0;
     let mut after = None;
     loop {
@@ -60,6 +67,7 @@ pub async fn examine(
     for Waits { tenant, kind, name, since } in host_control::waits(&store).await? {
         println!("tenant `{tenant}`: a change of {kind} `{name}` waits for consent since {since}");
     }
+    let tampered = examine_audit(&audit, &store).await?;
     let wrong = examine_secrets(data, config, &store).await?;
     if let Some(to) = backup {
         let file = File::create_new(to).with_context(|| format!("cannot make `{}`", to.display()))?;
@@ -69,10 +77,30 @@ pub async fn examine(
         out.get_ref().sync_all()?;
         println!("backup: {} entries in `{}`", summary.entries, to.display());
     }
-    match wrong {
-        Some(wrong) => bail!(wrong),
-        None => Ok(ExitCode::SUCCESS),
+    let wrong: Vec<_> = tampered.into_iter().chain(wrong).collect();
+    if wrong.is_empty() { Ok(ExitCode::SUCCESS) } else { bail!(wrong.join("\n")) }
+}
+
+/// Is the audit log as it was written? The first place where it is not is told at the end.
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+async fn examine_audit(audit: &Audit, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
+    let verified = audit.verify(&Which::All).await?;
+    let entries: u64 = verified.iter().map(|chain| chain.entries).sum();
+    println!("audit log: {entries} entries in {} chains", verified.len());
+    for tenant in host_control::tenant_ids(store).await? {
+        if !verified.iter().any(|chain| chain.chain.tenant() == Some(&tenant)) {
+            println!(
+                "warning: tenant `{tenant}` has no audit log: it was made before there was one, or somebody removed it"
+            );
+        }
     }
+    let broken = verified.into_iter().filter_map(|chain| Some((chain.chain, chain.broken?)));
+    let told = broken.map(|(chain, Broken { seq, why })| {
+        let whose = chain.tenant().map_or("of the host".to_owned(), |tenant| format!("of tenant `{tenant}`"));
+        format!("the audit log {whose} is broken at entry {seq}: {why}")
+    });
+    let told: Vec<_> = told.collect();
+    Ok((!told.is_empty()).then(|| told.join("\n")))
 }
 
 /// Does the master key open the store, and what is under an older one? What is

@@ -13,6 +13,7 @@ use host_model::effects::BoxFuture;
 use host_model::id::RunId;
 use host_model::name::{SecretName, TenantId, TopicName};
 use host_runs::{AcceptError, DeliverError, Idempotency, Runs};
+use host_store::Commit;
 use secrecy::SecretString;
 
 use crate::guests::SandboxedGuests;
@@ -137,16 +138,18 @@ impl SecretsPort for Secrets {
         tenant: &'a TenantId,
         name: &'a SecretName,
         value: SecretString,
+        beside: Commit,
     ) -> BoxFuture<'a, Result<(), PortError>> {
-        Box::pin(async move { self.0.set(tenant, name, value).await.map_err(vault) })
+        Box::pin(async move { self.0.set_with(tenant, name, value, beside).await.map_err(vault) })
     }
 
     fn delete<'a>(
         &'a self,
         tenant: &'a TenantId,
         name: &'a SecretName,
+        beside: Commit,
     ) -> BoxFuture<'a, Result<bool, PortError>> {
-        Box::pin(async move { self.0.delete(tenant, name).await.map_err(vault) })
+        Box::pin(async move { self.0.delete_with(tenant, name, beside).await.map_err(vault) })
     }
 
     fn names<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<Vec<SecretName>, PortError>> {

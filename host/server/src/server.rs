@@ -11,6 +11,7 @@ use axum::Router;
 use axum::routing::get;
 use bytes::Bytes;
 use host_admission::{Admission, Quotas};
+use host_audit::Audit;
 use host_capabilities::Capabilities;
 use host_control::{Catalog, Ceilings, Control, Outlet, Reader, Tokens};
 use host_egress::{Egress, EgressConfig, Vault};
@@ -152,7 +153,10 @@ impl Server {
         };
         let reader =
             Reader { calls: Arc::clone(&guests) as _, registry: registry.clone(), blobs: blobs.clone() };
-        let catalog = Catalog::open(Arc::clone(&store), registry.clone(), ceilings, outlet, reader).await?;
+        let audit = Arc::new(Audit::new(Arc::clone(&store), Arc::clone(&clock), config.audit));
+        let log = Arc::clone(&audit);
+        let catalog =
+            Catalog::open(Arc::clone(&store), log, registry.clone(), ceilings, outlet, reader).await?;
 
         quotas::restore(&quotas, &*store, &routes.tenants()).await?;
         runs.recover().await?;
@@ -164,9 +168,13 @@ impl Server {
         let stop = stop_background.clone();
         background.spawn(async move { follower.follow(stop).await });
 
-        let tokens = Tokens::new(Arc::clone(&store), Arc::clone(&clock));
+        let (kept, stop) = (Arc::clone(&audit), stop_background.clone());
+        background.spawn(async move { kept.keep(stop).await });
+
+        let tokens = Tokens::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&audit));
         let operator_token = tokens.bootstrap().await?.map(|text| text.reveal_once().to_owned());
         let control = Control {
+            audit,
             tokens: tokens.clone(),
             catalog,
             registry,

@@ -14,8 +14,9 @@ pub const MAX_VALUE: usize = 64 << 10;
 /// The most bytes a key may have.
 pub const MAX_KEY: usize = 1 << 10;
 /// The most requirements, puts and deletes of one commit together: a webhook's
-/// hundred messages for five workflows each, a handful of keys for every run.
-pub const MAX_COMMIT: usize = 3_000;
+/// hundred messages for five workflows each, a handful of keys for every run;
+/// a thousand documents applied, each with its entry and its chain's head.
+pub const MAX_COMMIT: usize = 6_000;
 /// The most entries that one page gives, whatever was asked.
 pub const MAX_PAGE: usize = 1_000;
 

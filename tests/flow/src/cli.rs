@@ -25,7 +25,7 @@ impl Told {
 
     /// The output as JSON: all of it, and nothing else.
     #[track_caller]
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }

@@ -23,6 +23,7 @@ const CANNOT_KNOW: &[(&str, &[&str])] = &[
     ("host-routing", &["tokio", "wasmtime", "axum", "hyper", "sled"]),
     ("host-webhooks", &["tokio", "wasmtime", "axum", "hyper", "sled", "host-store", "host-egress"]),
     ("host-admission", &["wasmtime", "axum", "hyper", "sled"]),
+    ("host-audit", &["wasmtime", "axum", "hyper"]),
     ("host-ingress", &["wasmtime", "sled"]),
     ("host-egress", &["wasmtime", "axum"]),
     ("host-store", &["wasmtime", "axum", "hyper"]),

@@ -1,6 +1,7 @@
 //! One file per command, and what they share: a [`Session`].
 
 mod apply;
+mod audit;
 mod call;
 mod connections;
 mod consent;
@@ -58,6 +59,7 @@ pub(crate) async fn run(
         Command::Tenant(tenant) => tenants::run(session, tenant).await,
         Command::Token(token) => tokens::run(session, token).await,
         Command::Secret(secret) => secrets::run(session, secret).await,
+        Command::Audit(audit) => audit::run(session, audit).await,
         Command::Publish { file } => packages::publish(session, &file).await,
         Command::Packages => packages::list(session).await,
     }

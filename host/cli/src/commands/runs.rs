@@ -77,21 +77,23 @@ pub(super) fn now() -> Timestamp {
     chrono::Utc::now()
 }
 
+/// A point in time as a query says it.
+pub(super) fn instant(when: When, now: Timestamp) -> String {
+    let at = match when {
+        When::At(at) => at,
+        When::Ago(ago) => now.checked_sub_signed(ago).unwrap_or(Timestamp::UNIX_EPOCH),
+    };
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
 /// The query of a filter.
 pub(super) fn matched(matching: &Matching, now: Timestamp) -> Vec<(&'static str, String)> {
     let Matching { workflow, status, since, until, error, connection, keys } = matching;
-    let instant = |when: &When| {
-        let at = match when {
-            When::At(at) => *at,
-            When::Ago(ago) => now.checked_sub_signed(*ago).unwrap_or(Timestamp::UNIX_EPOCH),
-        };
-        at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
-    };
     let mut query = Vec::new();
     query.extend(workflow.as_ref().map(|workflow| ("workflow", workflow.to_string())));
     query.extend(status.map(|status| ("status", status.as_str().to_owned())));
-    query.extend(since.as_ref().map(|since| ("since", instant(since))));
-    query.extend(until.as_ref().map(|until| ("until", instant(until))));
+    query.extend(since.map(|since| ("since", instant(since, now))));
+    query.extend(until.map(|until| ("until", instant(until, now))));
     query.extend(error.as_ref().map(|error| ("error", error.clone())));
     query.extend(connection.as_ref().map(|connection| ("connection", connection.to_string())));
     query.extend(keys.iter().map(|key| ("key", key.clone())));

@@ -360,3 +360,45 @@ async fn publish_sends_the_component_as_it_is() {
     let listed = fake.wharf(&["packages"]).await;
     assert!(listed.out.ends_with("example/crm@0.1.0  connector  e3b0c44298fc  A CRM\n"), "{}", listed.out);
 }
+
+#[tokio::test]
+async fn the_audit_log_is_listed_for_people_exported_as_it_is_and_compared_with_heads_that_were_kept() {
+    let entry = json!({ "chain": "acme", "seq": 2, "prev": DIGEST, "at": "2026-01-31T08:00:00Z",
+        "by": { "token": { "id": TOKEN, "role": "admin", "note": "ada" } }, "from": "203.0.113.9",
+        "operation": "put_secret", "kind": "secret", "name": "a\u{1b}[2J", "outcome": "refused", "times": 7 });
+    let line_digest = host_model::digest::Digest::of(entry.to_string().as_bytes());
+    let fake = Fake::answering(vec![
+        ("GET /api/v1/audit?tenant=acme&kind=secret&limit=50", 200, json!([entry])),
+        ("GET /api/v1/audit?tenant=%21&limit=50", 200, json!([])),
+        ("GET /api/v1/audit/export?tenant=acme", 200, entry.clone()),
+        ("GET /api/v1/audit/export?tenant=acme&after=1", 200, entry.clone()),
+        (
+            "GET /api/v1/audit/heads",
+            200,
+            json!([{ "chain": "acme", "seq": 2, "digest": line_digest, "at": "2026-01-31T08:00:00Z", "first": 1, "anchor": DIGEST }]),
+        ),
+        ("GET /api/v1/audit/verify", 200, json!([{ "chain": "acme", "entries": 2 }])),
+    ])
+    .await;
+    let listed = fake.wharf(&["--tenant", "acme", "audit", "list", "--kind", "secret"]).await.out;
+    assert!(listed.contains(&format!("ada ({TOKEN})")) && listed.contains("refused 7 times"), "{listed}");
+    assert!(!listed.contains('\u{1b}'), "{listed}");
+    assert_eq!(fake.wharf(&["audit", "list", "--host"]).await.exit, Exit::Done);
+
+    let head = fake.wharf(&["audit", "head"]).await.out;
+    assert_eq!(head, format!("acme 2 {line_digest}\n"));
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("heads");
+    let verify = ["audit", "verify", "--heads", kept.to_str().unwrap()];
+    for (text, exit, want) in [
+        (format!("{head}\n"), Exit::Done, ""),
+        (format!("acme 2 {DIGEST}"), Exit::Failed, "acme: entry 2 is not the one that was there"),
+        (format!("globex 9 {DIGEST}"), Exit::Failed, "the whole chain is gone, which had 9 entries"),
+        ("nonsense".to_owned(), Exit::Failed, "is not a line of `wharf audit head`"),
+    ] {
+        std::fs::write(&kept, text).unwrap();
+        let told = fake.wharf(&verify).await;
+        assert_eq!(told.exit, exit, "{}", told.err);
+        assert!(told.err.contains(want), "{}", told.err);
+    }
+}

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
+use host_audit::Act;
 use host_model::http_types::Peer;
 use host_model::id::TokenId;
 use host_model::name::{TenantId, WorkflowName};
@@ -14,14 +15,20 @@ use http::request::Parts;
 use super::powers::in_tenant;
 use super::{Limits, Power, Role, Scope, power};
 use crate::Control;
+use crate::attempt::Attempt;
 use crate::catalog::{Author, Tenant};
 use crate::refusal::Refusal;
 use crate::tokens::Token;
+
+/// Told to a tenant whose changes would fill the audit log.
+const TOO_MUCH: &str = "this tenant changed too much lately: its changes are taken up one a second";
 
 /// Somebody with a token that is good now.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) token: Token,
+    /// What it is doing, for the audit log.
+    pub(crate) act: Arc<Act>,
 }
 
 impl Caller {
@@ -63,7 +70,13 @@ impl FromRequestParts<Control> for Caller {
         // A tenant's tokens end with the tenant.
         match token.scope.tenant() {
             Some(tenant) if control.catalog.tenant(tenant).is_none() => Err(Refusal::Unauthorized),
-            _ => Ok(Self { token }),
+            tenant => {
+                let act = Attempt::begin(parts, &token);
+                match tenant.filter(|_| Attempt::changes(parts)).and_then(|it| control.audit.wait(it)) {
+                    Some(wait) => Err(Refusal::NoRoom(TOO_MUCH.to_owned(), wait)),
+                    None => Ok(Self { token, act }),
+                }
+            }
         }
     }
 }

@@ -151,6 +151,7 @@ powers! {
     Consent, "consent", "Allow connections and packages more than they were allowed":    Yes Yes No No No;
     KeepSecrets, "keep-secrets", "Set and delete secrets":                                Yes Yes No No No;
     KeepTokens, "keep-tokens", "Make, list, rotate and revoke tokens":                    Yes Own No No No;
+    ReadAudit, "read-audit", "Read and verify the audit log":                              Yes Own No No No;
     Host, "host", "Keep what is the host's: tenants, packages, the keys of secrets":                      Yes No No No No;
 }
 

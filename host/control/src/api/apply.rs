@@ -66,7 +66,7 @@ pub(super) async fn apply(
         mistakes.extend(as_mistakes(control.catalog.check_texts(edits, false).await?.objections, &documents));
         return Err(refused(file, mistakes));
     }
-    match control.catalog.edit(&by.author(&control), edits, how.dry_run).await {
+    match control.catalog.edit(&by.author(&control), edits, how.dry_run, &by.act).await {
         Ok(done) => {
             let changed = done.len();
             tracing::info!(token.id = %by.id(), tenant.id = ?tenant, changed, dry_run = how.dry_run, "applied {file}");

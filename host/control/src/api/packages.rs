@@ -104,6 +104,7 @@ pub(super) async fn publish_package(
     control.calls.examine(upload.package(), upload.component()).await?;
     let registry::Published { package, digest, created } =
         control.registry.keep(upload, &caller.id().to_string()).await?;
+    caller.act.name(&package.to_string());
     tracing::info!(token.id = %caller.id(), %package, %digest, created, "published {package}");
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(Published { package, digest: digest.to_string(), created })).into_response())

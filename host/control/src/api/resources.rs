@@ -164,14 +164,14 @@ pub(super) async fn change(
     edit: Edit,
 ) -> Result<Vec<Done>, Refusal> {
     let deletes = matches!(edit, Edit::Delete(..) | Edit::DeleteTenant(_));
-    let done =
-        control.catalog.edit(&by.author(control), vec![edit], false).await.map_err(|error| match error {
-            EditError::Objections(_) if deletes => match Refusal::from(error) {
-                Refusal::Wrong(_, _, detail) => Refusal::Wrong(StatusCode::CONFLICT, "in-use", detail),
-                other => other,
-            },
-            other => other.into(),
-        })?;
+    let done = control.catalog.edit(&by.author(control), vec![edit], false, &by.act).await;
+    let done = done.map_err(|error| match error {
+        EditError::Objections(_) if deletes => match Refusal::from(error) {
+            Refusal::Wrong(_, _, detail) => Refusal::Wrong(StatusCode::CONFLICT, "in-use", detail),
+            other => other,
+        },
+        other => other.into(),
+    })?;
     let owner = tenant.map(ToString::to_string);
     for Done { kind, name, action, .. } in &done {
         tracing::info!(token.id = %by.id(), tenant.id = owner, kind, name, ?action, "{kind} `{name}`: {action:?}");

@@ -74,7 +74,7 @@ pub(super) struct Which {
     again: String,
 }
 
-fn instant<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+pub(super) fn instant<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
     let text = String::deserialize(from)?;
     let bad = |error| {
         let text: String = text.chars().take(40).collect();

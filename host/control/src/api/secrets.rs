@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use host_audit::{Chain, Deed};
 use host_model::name::SecretName;
 use http::StatusCode;
 use secrecy::SecretString;
@@ -44,7 +45,10 @@ pub(super) async fn put_secret(
     body: Body,
 ) -> Result<StatusCode, Refusal> {
     let SecretValue { value } = json(body).await.map_err(silent)?;
-    control.secrets.set(&id, &name, SecretString::from(value)).await?;
+    let value = SecretString::from(value);
+    let deed = Deed::new(Chain::Tenant(id.clone()), "secret", name.as_str());
+    let set = |beside| control.secrets.set(&id, &name, value.clone(), beside);
+    control.audit.alongside(&caller.act, vec![deed], set).await?;
     tracing::info!(token.id = %caller.id(), tenant.id = %id, secret.name = %name, "set secret `{name}`");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -58,7 +62,9 @@ pub(super) async fn delete_secret(
     State(control): State<Control>,
     Named(name): Named<SecretName>,
 ) -> Result<Json<Deleted>, Refusal> {
-    if !control.secrets.delete(&id, &name).await? {
+    let deed = Deed::new(Chain::Tenant(id.clone()), "secret", name.as_str());
+    let delete = |beside| control.secrets.delete(&id, &name, beside);
+    if !control.audit.alongside(&caller.act, vec![deed], delete).await? {
         return Err(Refusal::Absent);
     }
     tracing::info!(token.id = %caller.id(), tenant.id = %id, secret.name = %name, "deleted secret `{name}`");

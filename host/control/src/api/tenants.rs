@@ -72,7 +72,7 @@ pub(super) async fn delete_tenant(
         return Err(Refusal::Wrong(StatusCode::CONFLICT, "in-use", detail));
     }
     change(&control, &caller, Some(&id), Edit::DeleteTenant(id.clone())).await?;
-    control.tokens.delete_of(&id).await?;
+    control.tokens.delete_of(&id, &caller.act).await?;
     Ok(Json(Deleted::new("tenant", &id)))
 }
 

@@ -110,7 +110,7 @@ pub(super) async fn create_token(
         return Err(Refusal::invalid(format!("tenant `{tenant}` does not exist")));
     }
     let lasts = expires_in_s.map(Duration::from_secs);
-    let (about, text) = control.tokens.create(tokens::NewToken { scope, note, lasts }).await?;
+    let (about, text) = control.tokens.create(tokens::NewToken { scope, note, lasts }, &caller.act).await?;
     tracing::info!(token.id = %caller.id(), made = %about.id, scope = ?about.scope, "made token {}", about.id);
     let made = MadeToken { about, token: text.reveal_once().to_owned() };
     Ok((StatusCode::CREATED, Json(made)).into_response())
@@ -132,7 +132,7 @@ pub(super) async fn rotate_token(
     if overlap_s > MAX_OVERLAP {
         return Err(Refusal::invalid(format!("`overlap-s` is at most {MAX_OVERLAP}, which are 30 days")));
     }
-    let rotated = control.tokens.rotate(id, Duration::from_secs(overlap_s)).await?;
+    let rotated = control.tokens.rotate(id, Duration::from_secs(overlap_s), &caller.act).await?;
     let (about, text) = rotated.ok_or(Refusal::Absent)?;
     tracing::info!(token.id = %caller.id(), rotated = %id, overlap_s, "rotated token {id}");
     Ok(Json(MadeToken { about, token: text.reveal_once().to_owned() }))
@@ -147,7 +147,7 @@ pub(super) async fn delete_token(
     Named(id): Named<TokenId>,
 ) -> Result<Json<Deleted>, Refusal> {
     kept_by(&control, &caller, id).await?;
-    if !control.tokens.delete(id).await? {
+    if !control.tokens.delete(id, &caller.act).await? {
         return Err(Refusal::Absent);
     }
     tracing::info!(token.id = %caller.id(), deleted = %id, "deleted token {id}");

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use host_audit::{Chain, Deed};
 use host_model::digest::Digest;
 use host_model::name::{PackageRef, TenantId};
 use host_model::resource::{ConnectionSpec, Resource, ScheduleSpec, SchemaSpec, TenantSpec, WorkflowSpec};
 use host_store::{BlobError, Commit, MAX_VALUE, StoreError};
 use registry::ReadError;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::consent::{Judge, package_of};
@@ -145,6 +147,8 @@ pub(crate) enum EditError {
 pub(crate) struct Plan {
     pub(crate) commit: Commit,
     pub(crate) done: Vec<Done>,
+    /// What is changed, for the log.
+    pub(crate) deeds: Vec<Deed>,
     /// The edits' resources, to tell whose mistake an error is.
     pub(crate) of: BTreeMap<(TenantId, Id), usize>,
     pub(crate) touched: BTreeSet<TenantId>,
@@ -225,6 +229,9 @@ impl Plan {
         let id = (T::KIND, spec.name().to_string());
         let dropped = tenants.get_mut(tenant).is_some_and(|written| self.drop_pending(tenant, &id, written));
         let mut done = self.put_as_is(place, tenant, spec, tenants)?;
+        if dropped && done.action == Action::Unchanged {
+            self.tell_of(tenant, &id, "dropped the change that waited for consent", None);
+        }
         done.warnings.extend(dropped.then(|| "the change that waited for consent is dropped".to_owned()));
         Some(done)
     }
@@ -245,12 +252,15 @@ impl Plan {
         let key = resource_key::<T>(tenant, &name);
         self.claim(place, tenant, T::KIND, &name)?;
         let before = T::of_mut(written).insert(name.clone(), Ok(spec.clone()));
-        let action = match before {
+        let action = match &before {
             None => Action::Created,
-            Some(Ok(before)) if before == *spec => Action::Unchanged,
+            Some(Ok(before)) if before == spec => Action::Unchanged,
             Some(_) => Action::Updated,
         };
         self.write(place, key.into(), action, spec)?;
+        if action != Action::Unchanged {
+            self.tell(tenant, T::KIND, &name, before.and_then(Result::ok).as_ref(), Some(spec));
+        }
         Some(Done::new(T::KIND, name, action))
     }
 
@@ -262,6 +272,7 @@ impl Plan {
     ) -> Option<Done> {
         let id = &spec.name;
         self.claim(place, id, "tenant", id)?;
+        let before = tenants.get(id).map(|written| written.spec.clone());
         let action = match tenants.get_mut(id) {
             Some(written) if written.spec == *spec => Action::Unchanged,
             Some(written) => {
@@ -275,6 +286,9 @@ impl Plan {
             }
         };
         self.write(place, tenant_key(id).into(), action, spec)?;
+        if action != Action::Unchanged {
+            self.tell(id, "tenant", id, before.as_ref(), Some(spec));
+        }
         Some(Done::new("tenant", id, action))
     }
 
@@ -287,7 +301,8 @@ impl Plan {
         let written = tenants.get_mut(tenant).ok_or(EditError::Absent)?;
         let name: T::Name = name.parse().map_err(|_| EditError::Absent)?;
         // One that cannot be read any more can still be deleted.
-        let _ = T::of_mut(written).remove(&name).ok_or(EditError::Absent)?;
+        let before = T::of_mut(written).remove(&name).ok_or(EditError::Absent)?;
+        self.tell(tenant, T::KIND, &name, before.ok().as_ref(), None);
         self.commit.delete.push(resource_key::<T>(tenant, &name).into());
         let id = (T::KIND, name.to_string());
         self.drop_pending(tenant, &id, written);
@@ -318,11 +333,32 @@ impl Plan {
             self.object(place, format!("tenant `{tenant}` still has {}: delete them first", left.join(", ")));
             return Ok(None);
         }
-        tenants.remove(tenant);
+        let before = tenants.remove(tenant).map(|written| written.spec);
+        self.tell(tenant, "tenant", tenant, before.as_ref(), None);
         self.touched.insert(tenant.clone());
         self.commit.delete.push(tenant_key(tenant).into());
         self.commit.put.push((retired_key(tenant).into(), bytes::Bytes::new()));
         Ok(Some(Done::new("tenant", tenant, Action::Deleted)))
+    }
+
+    /// Says for the log how something was and how it is.
+    fn tell<T: Serialize>(
+        &mut self,
+        tenant: &TenantId,
+        kind: &'static str,
+        name: &impl fmt::Display,
+        before: Option<&T>,
+        after: Option<&T>,
+    ) {
+        let shown = |spec: Option<&T>| spec.and_then(|spec| serde_json::to_value(spec).ok());
+        let deed = Deed::new(Chain::Tenant(tenant.clone()), kind, &name.to_string());
+        self.deeds.push(deed.change(shown(before), shown(after)));
+    }
+
+    /// Says for the log what was done about consent.
+    pub(super) fn tell_of(&mut self, tenant: &TenantId, (kind, name): &Id, what: &str, about: Option<Value>) {
+        let deed = Deed::new(Chain::Tenant(tenant.clone()), kind, name).detail(what);
+        self.deeds.push(deed.change(None, about));
     }
 
     /// Remembers whose edit a resource is; two edits of one resource in one change are a mistake.

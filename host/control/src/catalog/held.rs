@@ -58,6 +58,7 @@ impl Plan {
         if written.pending.get(&id).is_none_or(|pending| pending.resource != *resource) {
             let pending = Pending { resource: resource.clone(), by: author.by.clone(), at: author.at };
             self.write(place, pending_key(tenant, &id).into(), Action::Pending, &pending)?;
+            self.tell_of(tenant, &id, "waits for consent", serde_json::to_value(resource).ok());
             written.pending.insert(id, pending);
         }
         Some(done)
@@ -86,6 +87,8 @@ impl Plan {
         if waiting.digest != *digest {
             return Err(EditError::NotShown(id.0, id.1.clone()));
         }
+        let allowed = serde_json::json!(waiting.told().asks);
+        self.tell_of(tenant, id, &format!("consented to {digest}"), Some(allowed));
         if let Some(consent) = waiting.consent(judge.author) {
             let mut consents = written.consents.get(id).cloned().unwrap_or_default();
             consents.push(consent);
@@ -124,6 +127,7 @@ impl Plan {
         if !dropped && !withdrawn {
             return Err(EditError::NothingWaits(id.0, id.1.clone()));
         }
+        self.tell_of(tenant, id, "took back what was consented to, and dropped what waited", None);
         self.touched.insert(tenant.clone());
         Ok(Done::new(id.0, &id.1, Action::Updated))
     }

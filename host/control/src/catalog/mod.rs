@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use host_audit::{Act, Audit};
 use host_model::forbidden::IsForbidden;
 use host_model::name::{PackageRef, TenantId};
 use host_model::resource::{Connection, Package, Resource, SchemaSpec, TenantSpec};
@@ -45,7 +46,7 @@ pub(crate) use self::resolve::nearest_outbound;
 use self::resolve::{Packages, Resolved, packages_of, resolve};
 pub(crate) use self::stored::{Kept, Tenanted, Written};
 use self::stored::{generation, generation_key};
-pub use self::stored::{open_hooks, waits};
+pub use self::stored::{open_hooks, tenant_ids, waits};
 
 /// How often a change that another host's change overtook is checked again.
 const ATTEMPTS: usize = 20;
@@ -86,6 +87,7 @@ struct Held {
 /// What all tenants have set up.
 pub struct Catalog {
     store: Arc<dyn Store>,
+    audit: Arc<Audit>,
     registry: Registry,
     ceilings: Ceilings,
     outlet: Box<dyn Outlet>,
@@ -100,6 +102,7 @@ impl Catalog {
     /// Reads everything and puts it into the outlet.
     pub async fn open(
         store: Arc<dyn Store>,
+        audit: Arc<Audit>,
         registry: Registry,
         ceilings: Ceilings,
         outlet: Box<dyn Outlet>,
@@ -107,7 +110,7 @@ impl Catalog {
     ) -> Result<Arc<Self>, LoadError> {
         let nothing = Held { generation: 0, tenants: Tenants::new() };
         let (held, turn) = (ArcSwap::from_pointee(nothing), Mutex::new(()));
-        let catalog = Self { store, registry, ceilings, outlet, reader, held, turn };
+        let catalog = Self { store, audit, registry, ceilings, outlet, reader, held, turn };
         catalog.reload(true).await?;
         Ok(Arc::new(catalog))
     }
@@ -152,10 +155,11 @@ impl Catalog {
         author: &Author,
         edits: Vec<Edit>,
         dry_run: bool,
+        act: &Act,
     ) -> Result<Vec<Done>, EditError> {
         // Before the turn is taken: a guest reads the texts, and others need not wait for it.
         let Looked { edits, objections, mut warnings } = self.check_texts(edits, !dry_run).await?;
-        match self.edit_checked(author, &edits, dry_run || !objections.is_empty()).await {
+        match self.edit_checked(author, &edits, dry_run || !objections.is_empty(), act).await {
             Ok(mut done) if objections.is_empty() => {
                 for (place, done) in done.iter_mut().enumerate() {
                     done.warnings.extend(warnings.remove(&place).unwrap_or_default());
@@ -177,6 +181,7 @@ impl Catalog {
         author: &Author,
         edits: &[Edit],
         dry_run: bool,
+        act: &Act,
     ) -> Result<Vec<Done>, EditError> {
         let _turn = self.turn.lock().await;
         for _ in 0..ATTEMPTS {
@@ -186,9 +191,10 @@ impl Catalog {
             let held = self.held.load_full();
             let (plan, tenants) = self.plan(author, edits, &held).await?;
             if dry_run || !plan.changes() {
+                act.settle();
                 return Ok(plan.done);
             }
-            match self.store.commit(next(plan.commit, held.generation)).await {
+            match self.audit.commit(act, plan.deeds, next(plan.commit, held.generation)).await {
                 Ok(generation) => {
                     self.install(Held { generation, tenants });
                     return Ok(plan.done);

@@ -178,6 +178,11 @@ pub async fn waits(store: &Arc<dyn Store>) -> Result<Vec<Waits>, StoreError> {
     Ok(tenants.into_iter().flat_map(of).collect())
 }
 
+/// Every tenant, for whoever looks at a store without a host.
+pub async fn tenant_ids(store: &Arc<dyn Store>) -> Result<Vec<TenantId>, StoreError> {
+    Ok(read(store).await?.tenants.into_keys().collect())
+}
+
 async fn read_tenant(store: &Arc<dyn Store>, spec: TenantSpec) -> Result<Written, StoreError> {
     Ok(Written {
         connections: read_kind::<ConnectionSpec>(store, &spec.name).await?,

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use host_audit::{Act, Audit, Chain, Deed};
 use host_model::clock::{Clock, Timestamp};
 use host_model::id::TokenId;
 use host_model::name::TenantId;
@@ -138,9 +139,22 @@ pub enum NoEntry {
 pub struct Tokens {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    audit: Arc<Audit>,
     failures: Arc<Failures>,
     /// Those whose last use is being written, each once.
     touched: Arc<Mutex<BTreeSet<TokenId>>>,
+}
+
+/// The word for a token in the log.
+const KIND: &str = "token";
+
+fn deed(token: &Token) -> Deed {
+    Deed::new(Chain::of(token.scope.tenant()), KIND, &token.id.to_string())
+}
+
+/// A token as the log shows it; it has no secret.
+fn shown(token: &Token) -> Option<serde_json::Value> {
+    serde_json::to_value(token).ok()
 }
 
 fn first_start() -> key::Key {
@@ -148,9 +162,9 @@ fn first_start() -> key::Key {
 }
 
 impl Tokens {
-    /// The tokens in this store.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, failures: Arc::default(), touched: Arc::default() }
+    /// The tokens in this store; what becomes of them goes into the log.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, audit: Arc<Audit>) -> Self {
+        Self { store, clock, audit, failures: Arc::default(), touched: Arc::default() }
     }
 
     /// The time, by the clock that tokens expire by.
@@ -161,9 +175,10 @@ impl Tokens {
     /// Makes the first operator token, once in the life of a store; `None` ever after.
     pub async fn bootstrap(&self) -> Result<Option<TokenText>, TokenError> {
         let wanted = NewToken::lasting(Scope::Operator, "made at the first start");
-        let (_, text, commit) = self.mint(wanted)?;
+        let (token, text, commit) = self.mint(wanted)?;
         let commit = commit.absent(first_start()).put(first_start(), "");
-        match self.store.commit(commit).await {
+        let deed = deed(&token).change(None, shown(&token));
+        match self.audit.commit(&Act::of_host("bootstrap"), vec![deed], commit).await {
             Ok(_) => Ok(Some(text)),
             Err(StoreError::Conflict) => Ok(None),
             Err(error) => Err(TokenError::Store("bootstrap", error)),
@@ -171,12 +186,14 @@ impl Tokens {
     }
 
     /// Makes a token. Its text is not kept.
-    pub async fn create(&self, wanted: NewToken) -> Result<(Token, TokenText), TokenError> {
+    pub async fn create(&self, wanted: NewToken, act: &Act) -> Result<(Token, TokenText), TokenError> {
         if let Some(tenant) = wanted.scope.tenant() {
             self.make_room(tenant).await?;
         }
         let (token, text, commit) = self.mint(wanted)?;
-        self.store.commit(commit).await.map_err(|error| TokenError::Store("create", error))?;
+        let deed = deed(&token).change(None, shown(&token));
+        let done = self.audit.commit(act, vec![deed], commit).await;
+        done.map_err(|error| TokenError::Store("create", error))?;
         Ok((token, text))
     }
 
@@ -232,6 +249,7 @@ impl Tokens {
         &self,
         id: TokenId,
         overlap: Duration,
+        act: &Act,
     ) -> Result<Option<(Token, TokenText)>, TokenError> {
         for _ in 0..ATTEMPTS {
             let Some((mut record, version)) = self.read(id).await? else { return Ok(None) };
@@ -240,7 +258,8 @@ impl Tokens {
             let old = std::mem::replace(&mut record.secret_sha256, secret_sha256);
             record.before = (!overlap.is_zero()).then_some(Before { secret_sha256: old, until });
             let commit = Commit::default().at(slot(id), version).put(slot(id), record.encode()?);
-            match self.store.commit(commit).await {
+            let deed = deed(&record.token).detail(&format!("overlap {} s", overlap.as_secs()));
+            match self.audit.commit(act, vec![deed], commit).await {
                 Ok(_) => return Ok(Some((record.token, text))),
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(TokenError::Store("rotate", error)),
@@ -284,27 +303,38 @@ impl Tokens {
     }
 
     /// Deletes a token; from then on it is refused. `false` if it was not there.
-    pub async fn delete(&self, id: TokenId) -> Result<bool, TokenError> {
+    pub async fn delete(&self, id: TokenId, act: &Act) -> Result<bool, TokenError> {
         let failed = |error| TokenError::Store("delete", error);
-        let there = self.store.get(&slot(id)).await.map_err(failed)?.is_some();
-        self.store.commit(Commit::default().delete(slot(id))).await.map_err(failed)?;
-        Ok(there)
+        let token = match self.read(id).await {
+            Ok(None) => return Ok(false),
+            Ok(Some((record, _))) => Some(record.token),
+            // One that cannot be read any more can still be deleted.
+            Err(TokenError::Damaged(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let gone = |token: &Token| deed(token).change(shown(token), None);
+        let deed = token.as_ref().map_or_else(|| Deed::new(Chain::Host, KIND, &id.to_string()), gone);
+        let commit = Commit::default().delete(slot(id));
+        self.audit.commit(act, vec![deed], commit).await.map_err(failed)?;
+        Ok(true)
     }
 
     /// Deletes the tokens of a tenant that is gone; they are refused already.
-    pub async fn delete_of(&self, tenant: &TenantId) -> Result<(), TokenError> {
+    pub async fn delete_of(&self, tenant: &TenantId, act: &Act) -> Result<(), TokenError> {
         for token in self.list(Some(tenant), None, usize::MAX).await? {
-            self.delete(token.id).await?;
+            self.delete(token.id, act).await?;
         }
         Ok(())
     }
 
     /// Removes what expired long ago, and says no if there are too many all the same.
     async fn make_room(&self, tenant: &TenantId) -> Result<(), TokenError> {
+        let failed = |error| TokenError::Store("delete", error);
         let mut tokens = self.list(Some(tenant), None, usize::MAX).await?;
         let long_ago = self.clock.now() - KEEP_EXPIRED;
         for gone in tokens.extract_if(.., |token| token.expires_at.is_some_and(|at| at < long_ago)) {
-            self.delete(gone.id).await?;
+            // Nobody's doing, so in nobody's log: it was refused already.
+            self.store.commit(Commit::default().delete(slot(gone.id))).await.map_err(failed)?;
         }
         if tokens.len() < MAX_OF_TENANT { Ok(()) } else { Err(TokenError::TooMany(tenant.clone())) }
     }

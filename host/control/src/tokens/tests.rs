@@ -16,7 +16,17 @@ struct World {
 
 fn world() -> World {
     let (store, clock) = (Arc::new(MemoryStore::new()), SimClock::at(Timestamp::UNIX_EPOCH));
-    World { tokens: Tokens::new(store.clone(), Arc::new(clock.clone())), clock, store }
+    World { tokens: tokens(store.clone(), &clock), clock, store }
+}
+
+fn tokens(store: Arc<MemoryStore>, clock: &SimClock) -> Tokens {
+    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    let audit = Audit::new(store.clone(), Arc::clone(&clock), host_audit::Settings::default());
+    Tokens::new(store, clock, Arc::new(audit))
+}
+
+fn host() -> Act {
+    Act::of_host("test")
 }
 
 fn acme(role: Role) -> NewToken {
@@ -46,14 +56,14 @@ async fn the_operators_first_token_is_made_once() {
     assert!(tokens.bootstrap().await.unwrap().is_none());
     let token = tokens.enter(text.reveal_once(), None).await.unwrap();
     assert_eq!(token.scope, Scope::Operator);
-    tokens.delete(token.id).await.unwrap();
+    tokens.delete(token.id, &host()).await.unwrap();
     assert!(tokens.bootstrap().await.unwrap().is_none(), "not even after it was deleted");
 }
 
 #[tokio::test]
 async fn a_token_is_found_by_its_whole_text_until_it_is_deleted() {
     let world = world();
-    let (token, text) = world.tokens.create(acme(Role::Admin)).await.unwrap();
+    let (token, text) = world.tokens.create(acme(Role::Admin), &host()).await.unwrap();
     let text = text.reveal_once();
     assert_eq!(text.len(), "wharf_".len() + 26 + 1 + 43);
     assert_eq!(world.tokens.enter(text, None).await.unwrap(), token);
@@ -63,16 +73,16 @@ async fn a_token_is_found_by_its_whole_text_until_it_is_deleted() {
     for bad in ["", "wharf_", forged.as_str(), &text[6..], &text.to_lowercase(), &text[..text.len() - 1]] {
         assert!(!world.enters(bad).await, "{bad}");
     }
-    assert!(world.tokens.delete(token.id).await.unwrap());
+    assert!(world.tokens.delete(token.id, &host()).await.unwrap());
     assert!(!world.enters(text).await);
-    assert!(!world.tokens.delete(token.id).await.unwrap());
+    assert!(!world.tokens.delete(token.id, &host()).await.unwrap());
 }
 
 #[tokio::test]
 async fn neither_the_store_nor_a_listing_nor_a_log_has_a_usable_token() {
     let World { tokens, store, .. } = world();
-    let (token, first) = tokens.create(NewToken::lasting(Scope::Operator, "")).await.unwrap();
-    let (_, second) = tokens.rotate(token.id, Duration::from_secs(60)).await.unwrap().unwrap();
+    let (token, first) = tokens.create(NewToken::lasting(Scope::Operator, ""), &host()).await.unwrap();
+    let (_, second) = tokens.rotate(token.id, Duration::from_secs(60), &host()).await.unwrap().unwrap();
     let stored = store.scan(b"", None, 1_000).await.unwrap();
     let kept: String = stored.iter().map(|entry| String::from_utf8_lossy(&entry.value)).collect();
     let listed = serde_json::to_string(&tokens.list(None, None, 10).await.unwrap()).unwrap();
@@ -88,42 +98,42 @@ async fn neither_the_store_nor_a_listing_nor_a_log_has_a_usable_token() {
 async fn a_token_ends_at_its_time_and_is_removed_later() {
     let world = world();
     let wanted = NewToken { lasts: Some(Duration::from_secs(3_600)), ..acme(Role::Viewer) };
-    let (token, text) = world.tokens.create(wanted).await.unwrap();
+    let (token, text) = world.tokens.create(wanted, &host()).await.unwrap();
     assert_eq!(token.expires_at, Some(Timestamp::UNIX_EPOCH + TimeDelta::hours(1)));
     world.clock.advance(Duration::from_secs(3_599));
     assert!(world.enters(text.reveal_once()).await);
     world.clock.advance(Duration::from_secs(1));
     assert!(!world.enters(text.reveal_once()).await, "not at the instant itself");
     world.clock.advance(Duration::from_secs(8 * 86_400));
-    world.tokens.create(acme(Role::Viewer)).await.unwrap();
+    world.tokens.create(acme(Role::Viewer), &host()).await.unwrap();
     assert!(world.tokens.show(token.id).await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn a_rotated_tokens_old_text_is_good_until_the_overlap_ends() {
     let world = world();
-    let (token, first) = world.tokens.create(acme(Role::Developer)).await.unwrap();
+    let (token, first) = world.tokens.create(acme(Role::Developer), &host()).await.unwrap();
     let day = Duration::from_secs(86_400);
-    let (same, second) = world.tokens.rotate(token.id, day).await.unwrap().unwrap();
+    let (same, second) = world.tokens.rotate(token.id, day, &host()).await.unwrap().unwrap();
     assert_eq!(same.id, token.id);
     assert!(world.enters(first.reveal_once()).await && world.enters(second.reveal_once()).await);
     world.clock.advance(day);
     assert!(!world.enters(first.reveal_once()).await && world.enters(second.reveal_once()).await);
 
-    let (_, third) = world.tokens.rotate(token.id, day).await.unwrap().unwrap();
-    let (_, fourth) = world.tokens.rotate(token.id, Duration::ZERO).await.unwrap().unwrap();
+    let (_, third) = world.tokens.rotate(token.id, day, &host()).await.unwrap().unwrap();
+    let (_, fourth) = world.tokens.rotate(token.id, Duration::ZERO, &host()).await.unwrap().unwrap();
     for gone in [&first, &second, &third] {
         assert!(!world.enters(gone.reveal_once()).await, "without overlap nothing older is good");
     }
     assert!(world.enters(fourth.reveal_once()).await);
-    world.tokens.delete(token.id).await.unwrap();
-    assert!(world.tokens.rotate(token.id, day).await.unwrap().is_none());
+    world.tokens.delete(token.id, &host()).await.unwrap();
+    assert!(world.tokens.rotate(token.id, day, &host()).await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn the_last_use_is_written_once_a_minute_at_most() {
     let world = world();
-    let (token, text) = world.tokens.create(acme(Role::Admin)).await.unwrap();
+    let (token, text) = world.tokens.create(acme(Role::Admin), &host()).await.unwrap();
     let mut versions = BTreeSet::new();
     for _ in 0..60 {
         assert!(world.enters(text.reveal_once()).await);
@@ -139,14 +149,14 @@ async fn the_last_use_is_written_once_a_minute_at_most() {
 #[tokio::test]
 async fn uses_at_once_write_once_and_revive_no_deleted_token() {
     let world = world();
-    let (token, text) = world.tokens.create(acme(Role::Admin)).await.unwrap();
+    let (token, text) = world.tokens.create(acme(Role::Admin), &host()).await.unwrap();
     let before = world.version(token.id).await;
     let uses = (0..50).map(|_| world.enters(text.reveal_once()));
     assert!(futures::future::join_all(uses).await.into_iter().all(|entered| entered));
     assert_eq!(world.version(token.id).await, before + 1);
 
     let (record, version) = world.tokens.read(token.id).await.unwrap().unwrap();
-    world.tokens.delete(token.id).await.unwrap();
+    world.tokens.delete(token.id, &host()).await.unwrap();
     world.clock.advance(Duration::from_secs(60));
     world.tokens.used(record, version, world.clock.now()).await;
     assert!(world.tokens.show(token.id).await.unwrap().is_none());
@@ -155,7 +165,7 @@ async fn uses_at_once_write_once_and_revive_no_deleted_token() {
 #[tokio::test]
 async fn who_shows_too_many_tokens_that_are_none_waits_and_nobody_else_does() {
     let world = world();
-    let (_, good) = world.tokens.create(acme(Role::Admin)).await.unwrap();
+    let (_, good) = world.tokens.create(acme(Role::Admin), &host()).await.unwrap();
     let (stranger, friend) = (Some([203, 0, 113, 9].into()), Some([203, 0, 113, 10].into()));
     for _ in 0..BURST {
         let entry = world.tokens.enter("wharf_garbage", stranger).await;
@@ -198,7 +208,7 @@ async fn a_tenant_has_so_many_tokens_and_no_more() {
         let (_, _, commit) = tokens.mint(acme(Role::Viewer)).unwrap();
         tokens.store.commit(commit).await.unwrap();
     }
-    assert!(matches!(tokens.create(acme(Role::Viewer)).await, Err(TokenError::TooMany(_))));
+    assert!(matches!(tokens.create(acme(Role::Viewer), &host()).await, Err(TokenError::TooMany(_))));
     let globex = NewToken::lasting(Scope::of("globex".parse().unwrap(), Role::Viewer), "");
-    tokens.create(globex).await.expect("another tenant's do not count");
+    tokens.create(globex, &host()).await.expect("another tenant's do not count");
 }

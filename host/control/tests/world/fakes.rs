@@ -16,6 +16,7 @@ use host_model::outcome::{Bound, CallError, Exceeded, Finished, Outcome, Usage};
 use host_model::quota::{Quota, QuotaUse};
 use host_model::resource::{Connection, Package};
 use host_model::run::{Run, StartedBy};
+use host_store::{Commit, MemoryStore, Store};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -256,8 +257,10 @@ impl Keys for FakeKeys {
     }
 }
 
-#[derive(Default)]
-pub struct FakeSecrets(Mutex<BTreeMap<(TenantId, SecretName), String>>);
+pub struct FakeSecrets {
+    pub store: Arc<MemoryStore>,
+    pub names: Mutex<BTreeMap<(TenantId, SecretName), String>>,
+}
 
 impl Secrets for FakeSecrets {
     fn set<'a>(
@@ -265,24 +268,31 @@ impl Secrets for FakeSecrets {
         tenant: &'a TenantId,
         name: &'a SecretName,
         value: SecretString,
+        beside: Commit,
     ) -> BoxFuture<'a, Result<(), PortError>> {
         let key = (tenant.clone(), name.clone());
-        self.0.lock().unwrap().insert(key, value.expose_secret().to_owned());
-        Box::pin(async { Ok(()) })
+        self.names.lock().unwrap().insert(key, value.expose_secret().to_owned());
+        Box::pin(async move { Ok(self.store.commit(beside).await.map(drop)?) })
     }
 
     fn delete<'a>(
         &'a self,
         tenant: &'a TenantId,
         name: &'a SecretName,
+        beside: Commit,
     ) -> BoxFuture<'a, Result<bool, PortError>> {
-        let there = self.0.lock().unwrap().remove(&(tenant.clone(), name.clone())).is_some();
-        Box::pin(async move { Ok(there) })
+        let there = self.names.lock().unwrap().remove(&(tenant.clone(), name.clone())).is_some();
+        Box::pin(async move {
+            if there {
+                self.store.commit(beside).await?;
+            }
+            Ok(there)
+        })
     }
 
     fn names<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<Vec<SecretName>, PortError>> {
         let names = self
-            .0
+            .names
             .lock()
             .unwrap()
             .keys()

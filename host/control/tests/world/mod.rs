@@ -7,12 +7,13 @@ mod made;
 mod repairs;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use host_audit::{Act, Audit};
 use host_control::{Catalog, Ceilings, Control, NewToken, Outlet, Reader, Role, Scope, Tokens, router};
 use host_model::clock::{SimClock, Timestamp};
 use host_model::http_types::Peer;
@@ -131,9 +132,13 @@ pub async fn control_with(
     let step_tests = Arc::new(FakeStepTests(calls.clone()));
     let outlet = Box::new(Into(routes.clone()));
     let reader = Reader { calls: calls.clone(), registry: registry.clone(), blobs: blobs.clone() };
-    let catalog = Catalog::open(store.clone(), registry.clone(), ceilings, outlet, reader).await.unwrap();
+    let audit = Arc::new(Audit::new(store.clone(), clock.clone(), host_audit::Settings::default()));
+    let log = audit.clone();
+    let catalog =
+        Catalog::open(store.clone(), log, registry.clone(), ceilings, outlet, reader).await.unwrap();
     let control = Control {
-        tokens: Tokens::new(store.clone(), clock),
+        tokens: Tokens::new(store.clone(), clock, audit.clone()),
+        audit,
         catalog,
         registry,
         calls: calls.clone(),
@@ -143,7 +148,7 @@ pub async fn control_with(
         step_tests: step_tests.clone(),
         topics: Arc::new(FakeTopics),
         usage: Arc::new(FakeUsage),
-        secrets: Arc::new(FakeSecrets::default()),
+        secrets: Arc::new(FakeSecrets { store: store.clone(), names: Mutex::default() }),
         authorizations: Arc::new(FakeAuthorizations),
         keys: Arc::new(FakeKeys),
     };
@@ -193,7 +198,8 @@ impl World {
     /// A token of the tenant in this role, and its id.
     pub async fn token_as(&self, tenant: &str, role: Role) -> (TokenId, String) {
         let scope = Scope::of(tenant.parse().unwrap(), role);
-        let (token, text) = self.control.tokens.create(NewToken::lasting(scope, "")).await.unwrap();
+        let (token, text) =
+            self.control.tokens.create(NewToken::lasting(scope, ""), &Act::of_host("test")).await.unwrap();
         (token.id, text.reveal_once().to_owned())
     }
 
@@ -243,9 +249,11 @@ impl World {
         self.post(&format!("/apply?file=lead.yaml&{query}"), yaml.to_owned()).await
     }
 
-    /// Everything that is stored, to see that nothing changed.
+    /// Everything that is stored but the audit log, to see that nothing changed.
     pub async fn stored(&self) -> Vec<host_store::Entry> {
         use host_store::Store;
-        self.store.scan(b"", None, 1_000).await.unwrap()
+        let mut stored = self.store.scan(b"", None, 1_000).await.unwrap();
+        stored.retain(|entry| !entry.key.starts_with(b"!\0audit"));
+        stored
     }
 }

@@ -142,6 +142,17 @@ impl Vault {
         name: &SecretName,
         value: SecretString,
     ) -> Result<(), VaultError> {
+        self.set_with(tenant, name, value, Commit::default()).await
+    }
+
+    /// The same, in one commit with what is `beside` it.
+    pub async fn set_with(
+        &self,
+        tenant: &TenantId,
+        name: &SecretName,
+        value: SecretString,
+        beside: Commit,
+    ) -> Result<(), VaultError> {
         let plain = value.expose_secret().as_bytes();
         if plain.is_empty() {
             return Err(VaultError::Empty(name.clone()));
@@ -153,15 +164,25 @@ impl Vault {
         if self.store.get(&place.key()).await?.is_none() && self.names(tenant).await?.len() >= MAX_SECRETS {
             return Err(VaultError::TooMany(tenant.clone()));
         }
-        self.seal(&place, plain).await
+        self.seal(&place, plain, beside).await
     }
 
     /// Deletes a secret; whether there was one.
     pub async fn delete(&self, tenant: &TenantId, name: &SecretName) -> Result<bool, VaultError> {
+        self.delete_with(tenant, name, Commit::default()).await
+    }
+
+    /// The same, in one commit with what is `beside` it, if there is one.
+    pub async fn delete_with(
+        &self,
+        tenant: &TenantId,
+        name: &SecretName,
+        beside: Commit,
+    ) -> Result<bool, VaultError> {
         let key = Place { tenant, kind: SECRET, names: &[name.as_str()] }.key();
         let found = self.store.get(&key).await?.is_some();
         if found {
-            self.store.commit(Commit::default().delete(key)).await?;
+            self.store.commit(beside.delete(key)).await?;
         }
         Ok(found)
     }
@@ -210,9 +231,9 @@ impl Vault {
     }
 
     /// Seals a value into its place, whatever is there.
-    async fn seal(&self, place: &Place<'_>, plain: &[u8]) -> Result<(), VaultError> {
+    async fn seal(&self, place: &Place<'_>, plain: &[u8], beside: Commit) -> Result<(), VaultError> {
         for _ in 0..ATTEMPTS {
-            match self.store.commit(self.sealing(place, plain).await?).await {
+            match self.store.commit(self.sealing(place, plain).await?.and(beside.clone())).await {
                 Err(StoreError::Conflict) => {}
                 done => return Ok(done.map(drop)?),
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use host_model::name::TenantId;
 use host_store::key::{self, Key};
-use host_store::{Require, Store, StoreError, Version};
+use host_store::{Commit, Require, Store, StoreError, Version};
 use secrecy::zeroize::Zeroizing;
 
 use super::{ATTEMPTS, Place, Vault, VaultError, context};
@@ -70,7 +70,7 @@ impl Vault {
         names: &[&str],
         plain: &[u8],
     ) -> Result<(), VaultError> {
-        self.seal(&Place { tenant, kind, names }, plain).await
+        self.seal(&Place { tenant, kind, names }, plain, Commit::default()).await
     }
 
     /// Every record of a kind, by its names, which NUL divides. One that does
