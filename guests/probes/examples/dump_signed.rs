@@ -15,7 +15,10 @@ fn dump(asked: &str) -> String {
     let guesses: Vec<_> = ["signing-key", "login", "token"].map(connection::field).to_vec();
     let echo = |path: &str| {
         let answer = http::Request::post(format!("{base}{path}")).body("a body").send();
-        format!("{:?}", answer.map(|answer| (answer.headers.clone(), String::from_utf8_lossy(&answer.body).into_owned())))
+        format!(
+            "{:?}",
+            answer.map(|answer| (answer.headers.clone(), String::from_utf8_lossy(&answer.body).into_owned()))
+        )
     };
     let (whole, pieces) = (echo("/echo"), echo("/echo?chunk=3"));
     log::info!("{whole}");
