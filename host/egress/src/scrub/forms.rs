@@ -31,13 +31,17 @@ impl Needles {
         self.add_base64(secret.as_bytes());
         self.0.insert(hex::encode(secret).into_bytes());
         self.0.insert(hex::encode_upper(secret).into_bytes());
-        // Unreserved characters stay in all of them; what else stays depends on the encoder.
-        for kept in ["", "!'()*", ";,/?:@&=+$!'()*#", "/"] {
+        // What stays as it is depends on the encoder. None encodes every byte, so somebody who did hides it.
+        for kept in ["-._~", "-._~!'()*", "-._~;,/?:@&=+$!'()*#", "-._~/", ""] {
             for upper in [true, false] {
-                self.0.insert(percent(secret, kept, upper, false));
+                self.0.insert(percent(secret, |char| is_kept(char, kept), upper, false));
             }
         }
-        self.0.insert(percent(secret, "*", true, true));
+        for upper in [true, false] {
+            self.0.insert(percent(secret, |_| false, upper, false));
+        }
+        // A form's encoder keeps `*` and not `~`.
+        self.0.insert(percent(secret, |char| is_kept(char, "-._*"), true, true));
         for (slash, ascii, html) in [
             (false, false, false),
             (true, false, false),
@@ -101,14 +105,16 @@ impl Drop for Needles {
     }
 }
 
-fn percent(text: &str, kept: &str, upper: bool, plus: bool) -> Vec<u8> {
+fn is_kept(char: char, besides: &str) -> bool {
+    char.is_ascii_alphanumeric() || besides.contains(char)
+}
+
+fn percent(text: &str, keeps: impl Fn(char) -> bool, upper: bool, plus: bool) -> Vec<u8> {
     let mut out = String::new();
     for byte in text.bytes() {
         let char = char::from(byte);
-        // A form's encoder keeps `*` and not `~`.
-        let unreserved = char.is_ascii_alphanumeric() || "-._".contains(char) || (char == '~' && !plus);
         match () {
-            () if unreserved || kept.contains(char) => out.push(char),
+            () if keeps(char) => out.push(char),
             () if plus && char == ' ' => out.push('+'),
             () if upper => write!(out, "%{byte:02X}").unwrap_or_default(),
             () => write!(out, "%{byte:02x}").unwrap_or_default(),
@@ -160,12 +166,11 @@ mod tests {
         assert!(finds(format!("key={SECRET}.")));
         assert!(finds(serde_json::json!({ "echo": SECRET }).to_string()));
         assert!(finds(form_urlencoded::byte_serialize(SECRET.as_bytes()).collect::<String>()));
-        assert!(finds(
-            percent_encoding::utf8_percent_encode(SECRET, percent_encoding::NON_ALPHANUMERIC)
-                .to_string()
-                .replace("%7E", "~")
-                .replace("%2E", ".")
-        ));
+        let strict =
+            percent_encoding::utf8_percent_encode(SECRET, percent_encoding::NON_ALPHANUMERIC).to_string();
+        assert!(finds(&strict) && finds(strict.replace("%7E", "~").replace("%2E", ".")));
+        let every: String = SECRET.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        assert!(finds(&every) && finds(every.to_uppercase()));
         assert!(finds(url::Url::parse_with_params("http://a/", [("k", SECRET)]).unwrap().as_str()));
         // Python, PHP, Go.
         assert!(finds(r#"{"a": "s3cr3t/\"K&y\"+\u00fc <=> ~*\u00e9"}"#));
