@@ -69,9 +69,7 @@ pub enum AcceptError {
         source: BadDraft,
     },
     /// Too many at once. Nothing was accepted.
-    #[error(
-        "{count} runs at once, the most is {MAX_RUNS}, fewer if they are deduplicated or over 64 KiB; send fewer messages at a time"
-    )]
+    #[error("{count} runs at once, the most is {MAX_RUNS}; send fewer messages at a time")]
     TooMany {
         /// How many.
         count: usize,

@@ -18,9 +18,9 @@ use crate::record::{Did, Payload, Record, Replied, StepRecord};
 use crate::shelf::PAGE;
 use crate::{Runs, keys};
 
-/// A commit of them takes no further step when it has so many changes, half of
+/// A commit of them takes no further step when it has so many changes, a quarter of
 /// what the store takes, or so many bytes of texts.
-const CHUNK: usize = MAX_COMMIT / 2;
+const CHUNK: usize = MAX_COMMIT / 4;
 const CHUNK_BYTES: usize = 4 << 20;
 
 /// Steps that were taken over.
