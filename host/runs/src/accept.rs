@@ -92,25 +92,10 @@ pub enum AcceptError {
     /// The store failed; whether the runs were accepted is not known. With an
     /// idempotency key the caller can safely send again.
     #[error("cannot make the runs durable")]
-    Store(#[source] StoreError),
+    Store(#[from] StoreError),
     /// A bug ended the task; whether the runs were accepted is not known.
     #[error("accepting was interrupted by a failure of the host")]
     Interrupted,
-}
-
-/// Why new runs were not committed.
-pub(crate) enum Uncommitted {
-    NoRoom(NoRoom),
-    Store(StoreError),
-}
-
-impl From<Uncommitted> for AcceptError {
-    fn from(why: Uncommitted) -> Self {
-        match why {
-            Uncommitted::NoRoom(why) => Self::NoRoom(why),
-            Uncommitted::Store(error) => Self::Store(error),
-        }
-    }
 }
 
 /// What is made of the runs before their commit.
@@ -151,7 +136,7 @@ impl Runs {
     /// is run to find out what to accept.
     pub async fn earlier(&self, idempotency: &Idempotency) -> Result<Option<Accepted>, AcceptError> {
         check_key(idempotency)?;
-        match idempotency.look_up(&self.shelf, self.clock.now()).await.map_err(AcceptError::Store)? {
+        match idempotency.look_up(&self.shelf, self.clock.now()).await? {
             Seen::Same(accepted) => Ok(Some(accepted)),
             Seen::Other => Err(AcceptError::KeyReused),
             Seen::Never(_) => Ok(None),
@@ -164,7 +149,7 @@ impl Runs {
         idempotency: Option<Idempotency>,
         also: Commit,
     ) -> Result<Accepted, AcceptError> {
-        self.lease.hold().await.map_err(AcceptError::Store)?;
+        self.lease.hold().await?;
         let now = self.clock.now();
         check(&runs, idempotency.as_ref())?;
         let mut made: Option<(Vec<Turn>, Made)> = None;
@@ -172,13 +157,13 @@ impl Runs {
         for _ in 0..TRIES {
             let mut there = None;
             if let Some(key) = &idempotency {
-                match key.look_up(&self.shelf, now).await.map_err(AcceptError::Store)? {
+                match key.look_up(&self.shelf, now).await? {
                     Seen::Same(accepted) => return Ok(accepted),
                     Seen::Other => return Err(AcceptError::KeyReused),
                     Seen::Never(version) => there = version,
                 }
             }
-            let turns = self.turns(&runs, now).await.map_err(AcceptError::Store)?;
+            let turns = self.turns(&runs, now).await?;
             // The keys are as they were when the commit was refused, so they were not the reason.
             let seen = (there, turns.clone());
             if before.replace(seen.clone()) == Some(seen) {
@@ -190,7 +175,7 @@ impl Runs {
                     let wanted = runs.iter().zip(&turns);
                     let wanted = wanted.filter(|(_, turn)| matches!(turn, Turn::Made | Turn::First(..)));
                     let wanted: Vec<_> = wanted.map(|(run, _)| run).collect();
-                    let ready = self.make(&wanted, &also, now).await.map_err(AcceptError::Store)?;
+                    let ready = self.make(&wanted, &also, now).await?;
                     &made.insert((turns.clone(), ready)).1
                 }
             };
@@ -213,8 +198,8 @@ impl Runs {
                         answer: idempotency.and_then(|key| key.answer),
                     });
                 }
-                Err(Uncommitted::Store(StoreError::Conflict)) => {}
-                Err(why) => return Err(why.into()),
+                Err(AcceptError::Store(StoreError::Conflict)) => {}
+                Err(why) => return Err(why),
             }
         }
         Err(AcceptError::Conflict)
@@ -222,15 +207,15 @@ impl Runs {
 
     /// Commits new runs, as far as their tenants' quotas have room, and starts
     /// those that there is a place for.
-    pub(crate) async fn commit(
+    pub(crate) async fn commit<E: From<NoRoom> + From<StoreError>>(
         self: &Arc<Self>,
         runs: &[(TenantId, RunId)],
         commit: Commit,
-    ) -> Result<(), Uncommitted> {
+    ) -> Result<(), E> {
         if commit == Commit::default() {
             return Ok(());
         }
-        let room = self.room(runs, &commit).map_err(Uncommitted::NoRoom)?;
+        let room = self.room(runs, &commit)?;
         // Taken before the commit: from then on the store's list shows them to the dispatcher too.
         let places: Vec<Option<Place>> =
             runs.iter().map(|(tenant, run)| self.places.take(tenant, *run)).collect();
@@ -253,7 +238,7 @@ impl Runs {
                         self.places.wait_in_store(tenant, Some(*run));
                     }
                 }
-                Err(Uncommitted::Store(error))
+                Err(error.into())
             }
         }
     }
@@ -273,8 +258,8 @@ impl Runs {
         let absent = Commit::default().absent(keys::record(&tenant, id));
         new.draft.check().map_err(|source| AcceptError::Draft { index: 0, count: 1, source })?;
         let commit = self.with_run(absent, id, &new, depth, self.clock.now()).await;
-        let commit = commit.map_err(AcceptError::Store)?;
-        Ok(self.commit(&[(tenant, id)], commit).await?)
+        let commit = commit?;
+        self.commit(&[(tenant, id)], commit).await
     }
 
     /// Room for these runs in the quotas of their tenants. None is needed for none.

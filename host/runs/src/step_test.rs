@@ -13,7 +13,7 @@ use host_model::resource::Workflow;
 use host_model::run::{StartedBy, Tested};
 use host_store::{Commit, StoreError};
 
-use crate::accept::{NewRun, Uncommitted};
+use crate::accept::NewRun;
 use crate::guests::NoRoom;
 use crate::record::StepRecord;
 use crate::script::{Failing, Line, Script, name_of};
@@ -57,22 +57,13 @@ pub enum StepTestError {
     Stopping,
     /// A quota of the tenant's is used up, or the host is short of something.
     #[error(transparent)]
-    NoRoom(NoRoom),
+    NoRoom(#[from] NoRoom),
     /// The store failed; whether the test was accepted is not known.
     #[error("cannot make the test durable")]
     Store(#[from] StoreError),
     /// A bug ended the task; whether the test was accepted is not known.
     #[error("the test was interrupted by a failure of the host")]
     Interrupted,
-}
-
-impl From<Uncommitted> for StepTestError {
-    fn from(why: Uncommitted) -> Self {
-        match why {
-            Uncommitted::NoRoom(why) => Self::NoRoom(why),
-            Uncommitted::Store(error) => Self::Store(error),
-        }
-    }
 }
 
 impl Runs {
@@ -116,7 +107,6 @@ impl Runs {
         given.script = (!tested.live).then(|| as_json(&script)).transpose()?;
         record.test = Some(tested);
         let commit = self.shelf.with_new(&record, given, Commit::default()).await?;
-        self.commit(&[(tenant, id)], commit).await?;
-        Ok(id)
+        self.commit(&[(tenant, id)], commit).await.map(|()| id)
     }
 }

@@ -58,7 +58,16 @@ impl Sandbox {
         Ok((slot, self.store(tenant, subject, bounds)?))
     }
 
-    pub(crate) fn store(
+    /// The same for a call of this connection.
+    pub(crate) async fn open_for(
+        &self,
+        connection: &Arc<Connection>,
+    ) -> Result<(OwnedSemaphorePermit, Store<State>), CallFailed> {
+        let subject = Subject::Connection(Arc::clone(connection));
+        self.open(Some(&connection.tenant), subject, &connection.bounds).await
+    }
+
+    fn store(
         &self,
         tenant: Option<&TenantId>,
         subject: Subject,

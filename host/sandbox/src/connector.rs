@@ -75,9 +75,7 @@ impl Sandbox {
     /// Tests a connection: gives the connector's word on it.
     pub async fn check(&self, connection: &Arc<Connection>) -> Result<Finished<String>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
-        let opened = self
-            .open(Some(&connection.tenant), Subject::Connection(Arc::clone(connection)), &connection.bounds)
-            .await?;
+        let opened = self.open_for(connection).await?;
         let wall = connection.bounds.wall;
         let call = Box::pin(async move {
             let (_slot, mut store) = opened;
@@ -106,9 +104,7 @@ impl Sandbox {
         idempotency_key: &str,
     ) -> Result<Finished<String>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
-        let opened = self
-            .open(Some(&connection.tenant), Subject::Connection(Arc::clone(connection)), &connection.bounds)
-            .await?;
+        let opened = self.open_for(connection).await?;
         let wall = connection.bounds.wall;
         let request = wit::CallRequest {
             endpoint: endpoint.to_owned(),
@@ -137,9 +133,7 @@ impl Sandbox {
         request: InboundRequest,
     ) -> Result<Finished<Received>, CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
-        let opened = self
-            .open(Some(&connection.tenant), Subject::Connection(Arc::clone(connection)), &connection.bounds)
-            .await?;
+        let opened = self.open_for(connection).await?;
         let wall = connection.bounds.wall;
         let call = Box::pin(async move {
             let (_slot, mut store) = opened;

@@ -16,6 +16,11 @@ const TABLE_ELEMENT: usize = size_of::<usize>();
 /// which are small, need not: their number is bounded, too.
 const SMALL: u64 = 1 << 20;
 
+/// How much of a call's memory counts to its tenant's quota.
+fn counted(used: u64) -> u64 {
+    used.saturating_sub(SMALL)
+}
+
 /// Whose quota a call's memory counts to.
 pub(crate) struct Payer {
     pub(crate) tenant: TenantId,
@@ -27,21 +32,20 @@ pub(crate) struct InstanceMemory {
     now: u64,
     peak: u64,
     payer: Option<Payer>,
-    /// What the payer's quota was asked for.
-    counted: u64,
 }
 
 impl Drop for InstanceMemory {
     fn drop(&mut self) {
-        if let Some(payer) = self.payer.as_ref().filter(|_| self.counted > 0) {
-            payer.tolls.memory_free(&payer.tenant, self.counted);
+        let counted = counted(self.now);
+        if let Some(payer) = self.payer.as_ref().filter(|_| counted > 0) {
+            payer.tolls.memory_free(&payer.tenant, counted);
         }
     }
 }
 
 impl InstanceMemory {
     pub(crate) fn new(limit: u64, payer: Option<Payer>) -> Self {
-        Self { limit, now: 0, peak: 0, payer, counted: 0 }
+        Self { limit, now: 0, peak: 0, payer }
     }
 
     pub(crate) fn peak(&self) -> u64 {
@@ -55,16 +59,13 @@ impl InstanceMemory {
         if used > self.limit {
             return Err(Exceeded { bound: Bound::Memory, limit: self.limit, used }.into());
         }
-        if used > SMALL
-            && let Some(payer) = &self.payer
-        {
-            let more = (used - SMALL).saturating_sub(self.counted);
+        let more = counted(used) - counted(self.now);
+        if let Some(payer) = self.payer.as_ref().filter(|_| more > 0) {
             payer.tolls.memory(&payer.tenant, more).map_err(|passed| Exceeded {
                 bound: Bound::TenantMemory,
                 limit: passed.limit,
                 used: passed.used.saturating_add(more),
             })?;
-            self.counted += more;
         }
         self.now = used;
         self.peak = self.peak.max(used);

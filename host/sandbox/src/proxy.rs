@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use host_capabilities::{Subject, tidy};
+use host_capabilities::tidy;
 use host_model::outcome::{Finished, Outcome};
 use host_model::resource::Connection;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -35,13 +35,7 @@ impl Sandbox {
         B::Error: Into<Error>,
     {
         let ready = self.prepared.ready(&connection.package).await?;
-        let slot = Arc::clone(&self.call_slots).acquire_owned().await;
-        let slot = slot.map_err(|closed| CallFailed::Engine(closed.to_string()))?;
-        let mut store = self.store(
-            Some(&connection.tenant),
-            Subject::Connection(Arc::clone(connection)),
-            &connection.bounds,
-        )?;
+        let (slot, mut store) = self.open_for(connection).await?;
 
         let engine = |error: wasmtime::Error| CallFailed::Engine(format!("{error:#}"));
         let (head, answered) = oneshot::channel::<Result<http::Response<HyperOutgoingBody>, ErrorCode>>();

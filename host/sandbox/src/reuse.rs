@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use host_capabilities::Subject;
 use host_model::http_types::InboundRequest;
 use host_model::outcome::Outcome;
 use host_model::resource::Connection;
@@ -24,9 +23,7 @@ impl Sandbox {
     ) -> Result<(), CallFailed> {
         let ready = self.prepared.ready(&connection.package).await?;
         let connector = connector(ready.prepared())?;
-        let (_slot, mut store) = self
-            .open(Some(&connection.tenant), Subject::Connection(Arc::clone(connection)), &connection.bounds)
-            .await?;
+        let (_slot, mut store) = self.open_for(connection).await?;
         let headers = lend_headers(&request.headers);
         let request = LentRequest::of(&request, &headers);
         let driven = drive(connection.bounds.wall, async {

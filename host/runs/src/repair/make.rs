@@ -21,7 +21,6 @@ use host_store::{StoreError, Version};
 use super::decide::RunStatusWord;
 use super::replay::{From, On, Replay, ReplayError, Replayed};
 use super::trace::trace;
-use crate::accept::Uncommitted;
 use crate::idempotency::{Idempotency, MAX_KEY, Seen, until};
 use crate::record::{Given, Payload, Record, bounds_to_spec, deadline_of, wiring_of};
 use crate::search::Posted;
@@ -117,15 +116,15 @@ impl Runs {
         }
         match self.commit(&[(tenant.clone(), id)], commit).await {
             Ok(()) => Ok(Replayed { run: id, repeated: false }),
-            Err(Uncommitted::Store(StoreError::Conflict)) => {
+            Err(ReplayError::Store(StoreError::Conflict)) => {
                 self.leave(tenant, id, &taken).await;
                 Err(ReplayError::Contended(run))
             }
-            Err(why @ Uncommitted::NoRoom(_)) => {
+            Err(why @ ReplayError::NoRoom(_)) => {
                 self.leave(tenant, id, &taken).await;
-                Err(why.into())
+                Err(why)
             }
-            Err(why) => Err(why.into()),
+            Err(why) => Err(why),
         }
     }
 

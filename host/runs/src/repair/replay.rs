@@ -11,7 +11,6 @@ use host_store::StoreError;
 
 use super::decide::RunStatusWord;
 use super::trace::By;
-use crate::accept::Uncommitted;
 use crate::guests::{HostFailure, NoRoom};
 use crate::idempotency::MAX_KEY;
 
@@ -130,7 +129,7 @@ pub enum ReplayError {
     Stopping,
     /// A quota of the tenant's is used up, or the host is short of something.
     #[error(transparent)]
-    NoRoom(NoRoom),
+    NoRoom(#[from] NoRoom),
     /// Nobody knows whether the package is there.
     #[error("cannot find the package")]
     Package(#[source] HostFailure),
@@ -140,13 +139,4 @@ pub enum ReplayError {
     /// A bug ended the task; whether the replay was made is not known.
     #[error("replaying was interrupted by a failure of the host")]
     Interrupted,
-}
-
-impl std::convert::From<Uncommitted> for ReplayError {
-    fn from(why: Uncommitted) -> Self {
-        match why {
-            Uncommitted::NoRoom(why) => Self::NoRoom(why),
-            Uncommitted::Store(error) => Self::Store(error),
-        }
-    }
 }

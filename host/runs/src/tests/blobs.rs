@@ -14,7 +14,7 @@ use host_store::{Blobs, Store as _};
 
 use super::world::*;
 use crate::Runs;
-use crate::repair::{By, From, On, Replay};
+use crate::repair::From;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -179,16 +179,7 @@ async fn a_replay_keeps_what_it_took_over_when_the_first_run_goes() {
     let runs = world.process(&fake);
     let first = run(&runs, &large('p')).await;
     world.clock.advance(DAY / 2);
-    let replay = Replay {
-        from: From::Step(STEPS),
-        on: On::Pinned,
-        input: None,
-        dry: false,
-        by: By { who: "operator".to_owned(), why: "a test".to_owned() },
-        request: None,
-        unless_replayed: false,
-    };
-    let second = runs.replay(&acme(), first, replay).await.unwrap().run;
+    let second = runs.replay(&acme(), first, replay(From::Step(STEPS))).await.unwrap().run;
     let before = runs.ended(&acme(), second).await;
     world.clock.advance(DAY / 2);
     assert_eq!(pass(&runs).await, (1, 0), "the second has all that the first had");

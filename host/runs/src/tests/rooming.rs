@@ -6,23 +6,11 @@ use host_model::id::RunId;
 use host_model::run::{StartedBy, Tested};
 
 use super::world::*;
-use crate::repair::{By, From, On, Replay, ReplayError};
+use crate::repair::{From, ReplayError};
 use crate::{AcceptError, Filter, Runs, StepTest, StepTestError};
 
 /// Over what a value of the store may have.
 const LARGE: usize = 70_000;
-
-fn replay(from: From) -> Replay {
-    Replay {
-        from,
-        on: On::Pinned,
-        input: None,
-        dry: false,
-        by: By { who: "operator".to_owned(), why: "a test".to_owned() },
-        request: None,
-        unless_replayed: false,
-    }
-}
 
 fn test() -> StepTest {
     StepTest {

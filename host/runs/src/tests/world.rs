@@ -22,6 +22,7 @@ use host_store::{Blobs, MemoryStore, Store};
 use parking_lot::Mutex;
 use serde_json::json;
 
+use crate::repair::{By, From, On, Replay};
 use crate::{EndpointCall, Guests, HostFailure, NewRun, NoRoom, Room, Runs, Settings};
 
 /// Longer than anything takes: tokio's clock jumps when nothing else is left to do.
@@ -31,6 +32,16 @@ type Answer = Result<Result<String, CallError>, Stopped>;
 type Flow = dyn Fn(Run, Arc<dyn Effects>) -> BoxFuture<'static, Answer> + Send + Sync;
 type Endpoint =
     dyn Fn(EndpointCall) -> BoxFuture<'static, Result<Finished<String>, HostFailure>> + Send + Sync;
+
+/// Who repairs, and why.
+pub(crate) fn ada() -> By {
+    By { who: "ada".to_owned(), why: "the CRM was down".to_owned() }
+}
+
+/// A replay of the run as it was.
+pub(crate) fn replay(from: From) -> Replay {
+    Replay { from, on: On::Pinned, input: None, dry: false, by: ada(), request: None, unless_replayed: false }
+}
 
 /// Guests in plain Rust.
 pub(crate) struct Fake {

@@ -12,13 +12,8 @@ use host_model::id::RunId;
 use host_model::run::{Run, RunStatus};
 use tokio::sync::Notify;
 
-use super::By;
 use crate::Runs;
 use crate::tests::world::*;
-
-fn ada() -> By {
-    By { who: "ada".to_owned(), why: "the CRM was down".to_owned() }
-}
 
 /// Lets what can happen happen; the clock of timers moves a little.
 async fn breathe() {

@@ -10,10 +10,6 @@ use host_store::faults::FaultyStore;
 use super::super::{From, On, Replay, ReplayError};
 use super::*;
 
-fn replay(from: From) -> Replay {
-    Replay { from, on: On::Pinned, input: None, dry: false, by: ada(), request: None, unless_replayed: false }
-}
-
 /// `six_steps`, of which the last call but one fails until it is repaired, and
 /// that gives up then.
 fn failing() -> (Arc<Fake>, Arc<AtomicBool>) {
