@@ -26,6 +26,9 @@ pub trait Stock: Send + Sync + 'static {
 
     /// Runs that have not ended.
     fn runs_pending(&self, tenant: &TenantId) -> u64;
+
+    /// Versions of packages that its connections and workflows name.
+    fn packages(&self, tenant: &TenantId) -> u64;
 }
 
 /// What was counted for a tenant in a day: kept, so that a restart does not begin a new one.
@@ -97,6 +100,7 @@ impl Counted {
             Quota::OutboundPerMinute => self.outbound,
             Quota::LogBytesPerDay => self.today.log_bytes,
             Quota::MemoryBytes => self.memory,
+            Quota::Packages => stock.packages(tenant),
         }
     }
 }
@@ -249,6 +253,7 @@ impl Quotas {
                 Quota::OutboundPerMinute => counted.outbound += more,
                 Quota::LogBytesPerDay => counted.today.log_bytes += more,
                 Quota::MemoryBytes => counted.memory += more,
+                Quota::Packages => {} // nobody takes these: what is set up is counted
             }
             counted.changed |= matches!(quota, Quota::RunsPerDay | Quota::LogBytesPerDay);
         }
@@ -273,7 +278,7 @@ fn resets_at(quota: Quota, now: Timestamp) -> Option<Timestamp> {
     let period = match quota {
         Quota::RunsPerDay | Quota::LogBytesPerDay => DAY_S,
         Quota::OutboundPerMinute => MINUTE_S,
-        Quota::RunsPending | Quota::StoredBytes | Quota::MemoryBytes => return None,
+        Quota::RunsPending | Quota::StoredBytes | Quota::MemoryBytes | Quota::Packages => return None,
     };
     Timestamp::from_timestamp((now.timestamp().div_euclid(period) + 1) * period, 0)
 }

@@ -193,3 +193,28 @@ async fn a_thousand_documents_are_applied_at_once() {
     assert_eq!(page.headers["link"], "<?after=c100&limit=3>; rel=\"next\"");
     assert_eq!(page.ok()[0]["name"], "c1");
 }
+
+#[tokio::test]
+async fn a_tenant_names_no_more_versions_of_packages_than_its_quota_allows() {
+    let world = World::with_lead().await; // three packages
+    let quota = |packages: u64| format!("kind: tenant\nname: acme\nquotas: {{ packages: {packages} }}\n");
+    world.apply(&quota(3), "").await.ok();
+    world.apply(&LEAD.replace("0 3 * * *", "0 4 * * *"), "tenant=acme").await.ok();
+    world.post("/packages", package(&CRM.replace("0.1.0", "0.2.0"))).await.ok();
+    let another = "kind: connection\nname: other\npackage: example/web-form@0.1.0\nverify: none\n";
+    world.apply(another, "tenant=acme").await.ok(); // the same version again
+
+    let upgraded = another.replace("web-form@0.1.0", "crm@0.2.0").replace("verify: none\n", "")
+        + "config: { base-url: 'http://127.0.0.1:9101' }\ncredentials: { key: { secret: crm-key } }\n";
+    let before = world.stored().await;
+    let detail = world.apply(&upgraded, "tenant=acme").await.refused(422, "invalid");
+    assert!(detail.contains("quota `packages` would be passed: 4 versions of packages, of 3"), "{detail}");
+    assert_eq!(world.stored().await, before);
+
+    // Lowered below what is there, it takes nothing away and lets nothing be added.
+    world.apply(&quota(1), "").await.ok();
+    world.apply(LEAD, "tenant=acme").await.ok();
+    world.apply(&upgraded, "tenant=acme").await.refused(422, "invalid");
+    world.apply(&quota(4), "").await.ok();
+    world.apply(&upgraded, "tenant=acme").await.ok();
+}

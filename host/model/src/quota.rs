@@ -22,17 +22,20 @@ pub enum Quota {
     LogBytesPerDay,
     /// Bytes of memory of the calls that are going on, beyond the first MiB of each.
     MemoryBytes,
+    /// Versions of packages that its connections and workflows name.
+    Packages,
 }
 
 impl Quota {
     /// All of them, in the order that they are shown in.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::RunsPerDay,
         Self::RunsPending,
         Self::StoredBytes,
         Self::OutboundPerMinute,
         Self::LogBytesPerDay,
         Self::MemoryBytes,
+        Self::Packages,
     ];
 
     /// The word in files, the API and the log.
@@ -44,6 +47,7 @@ impl Quota {
             Self::OutboundPerMinute => "outbound-per-minute",
             Self::LogBytesPerDay => "log-bytes-per-day",
             Self::MemoryBytes => "memory-bytes",
+            Self::Packages => "packages",
         }
     }
 
@@ -53,6 +57,7 @@ impl Quota {
             Self::RunsPerDay | Self::OutboundPerMinute | Self::LogBytesPerDay => "wait until it resets",
             Self::RunsPending => "let runs end, or cancel some",
             Self::MemoryBytes => "let fewer calls go on at once, or lower what each may have",
+            Self::Packages => "use the same version of a package everywhere, or delete what nobody needs",
             Self::StoredBytes => "keep runs for a shorter time, or delete kept values",
         }
     }
@@ -87,6 +92,9 @@ pub struct QuotasSpec {
     /// Bytes of memory of the calls that are going on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
+    /// Versions of packages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packages: Option<u64>,
 }
 
 impl QuotasSpec {
@@ -104,6 +112,7 @@ impl QuotasSpec {
             Quota::OutboundPerMinute => self.outbound_per_minute,
             Quota::LogBytesPerDay => self.log_bytes_per_day,
             Quota::MemoryBytes => self.memory_bytes,
+            Quota::Packages => self.packages,
         }
     }
 
@@ -117,6 +126,7 @@ impl QuotasSpec {
             Quota::OutboundPerMinute => 1_000_000,
             Quota::LogBytesPerDay => 1 << 30,
             Quota::MemoryBytes => 4 << 30,
+            Quota::Packages => 1_000,
         }
     }
 }

@@ -60,6 +60,11 @@ impl Routes {
         self.now.load().tenant(tenant).map(Arc::clone)
     }
 
+    /// How many versions of packages a tenant's connections and workflows name.
+    pub fn packages(&self, tenant: &TenantId) -> usize {
+        self.now.load().packages(tenant)
+    }
+
     /// A tenant's connection.
     pub fn connection(&self, tenant: &TenantId, name: &ConnectionName) -> Option<Arc<Connection>> {
         self.now.load().connection(tenant, name).map(Arc::clone)

@@ -1,6 +1,6 @@
 //! What all tenants have set up at one moment, arranged for look-ups.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use host_model::manifest::{Direction, World};
@@ -72,14 +72,18 @@ enum Origin {
 impl Snapshot {
     /// Arranges what the tenants have set up. What belongs to a tenant that is
     /// not among `tenants` is out of reach.
-    pub fn build(tenants: Vec<TenantSpec>, connections: Vec<Connection>, workflows: Vec<Workflow>) -> Self {
+    pub fn build(
+        tenants: Vec<TenantSpec>,
+        connections: Vec<Arc<Connection>>,
+        workflows: Vec<Workflow>,
+    ) -> Self {
         let mut all: HashMap<TenantId, Tenant> =
             tenants.into_iter().map(|spec| (spec.name.clone(), Tenant::new(spec))).collect();
         for connection in connections {
             if let Some(tenant) = all.get_mut(&connection.tenant) {
                 let only = only_inbound(&connection);
                 let name = connection.name.clone();
-                tenant.connections.insert(name, Reachable { connection: Arc::new(connection), only });
+                tenant.connections.insert(name, Reachable { connection, only });
             }
         }
         for workflow in workflows {
@@ -138,6 +142,13 @@ impl Snapshot {
 
     pub(crate) fn tenant(&self, tenant: &TenantId) -> Option<&Arc<TenantSpec>> {
         Some(&self.tenants.get(tenant)?.spec)
+    }
+
+    pub(crate) fn packages(&self, tenant: &TenantId) -> usize {
+        let Some(tenant) = self.tenants.get(tenant) else { return 0 };
+        let connections = tenant.connections.values().map(|it| &it.connection.package.package);
+        let workflows = tenant.workflows.values().map(|workflow| &workflow.package.package);
+        connections.chain(workflows).collect::<HashSet<_>>().len()
     }
 
     pub(crate) fn connection(&self, tenant: &TenantId, name: &ConnectionName) -> Option<&Arc<Connection>> {

@@ -42,10 +42,10 @@ fn tenant(name: &str, concurrency: Option<u32>) -> TenantSpec {
     serde_json::from_value(json!({ "name": name, "concurrency": concurrency })).unwrap()
 }
 
-fn connection(tenant: &str, name: &str, manifest: &str) -> Connection {
+fn connection(tenant: &str, name: &str, manifest: &str) -> Arc<Connection> {
     let package = package(manifest);
     let spec = serde_json::from_value(json!({ "name": name, "package": package.package })).unwrap();
-    Connection::resolve(tenant.parse().unwrap(), spec, package, &Bounds::default()).unwrap()
+    Arc::new(Connection::resolve(tenant.parse().unwrap(), spec, package, &Bounds::default()).unwrap())
 }
 
 fn workflow(tenant: &str, name: &str, triggers: Value) -> Workflow {
@@ -207,4 +207,13 @@ fn a_new_snapshot_replaces_everything_and_leaves_routed_requests_alone() {
     assert!(routes.tenant(&acme).is_some() && routes.connection(&acme, &form).is_none());
     assert!(routes.workflow(&acme, &"leads".parse().unwrap()).is_none());
     assert_eq!(before.tenant, acme);
+}
+
+#[test]
+fn a_version_of_a_package_counts_once_however_often_it_is_named() {
+    let routes = routes();
+    // Of `acme` three connections, each of another package, and three workflows of one.
+    assert_eq!(routes.packages(&"acme".parse().unwrap()), 4);
+    assert_eq!(routes.packages(&"bolt".parse().unwrap()), 1);
+    assert_eq!(routes.packages(&"nobody".parse().unwrap()), 0);
 }

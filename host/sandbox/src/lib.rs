@@ -47,7 +47,7 @@ use tokio_util::task::TaskTracker;
 
 use turns::Turns;
 
-pub use engine::{Allocation, EngineSettings, probe};
+pub use engine::{Allocation, EngineSettings, pooling, probe};
 pub use prepare::PrepareError;
 pub use proxy::StreamedAnswer;
 /// What may go wrong with a streamed body.

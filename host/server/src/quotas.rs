@@ -10,6 +10,7 @@ use host_control::ports::Usage;
 use host_model::name::TenantId;
 use host_model::quota::{QuotaPassed, QuotaUse};
 use host_model::resource::TenantSpec;
+use host_routing::Routes;
 use host_runs::Room;
 use host_sandbox::Tolls;
 use host_store::key::{self, RUN_PENDING};
@@ -22,16 +23,23 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Tenants in one commit: far below what a commit takes.
 const AT_ONCE: usize = 200;
 
-/// What tenants keep, as the store counts it.
-pub(crate) struct Stored(pub(crate) Arc<SledStore>);
+/// What tenants keep, as the store counts it, and what they have set up.
+pub(crate) struct Kept {
+    pub(crate) store: Arc<SledStore>,
+    pub(crate) routes: Arc<Routes>,
+}
 
-impl Stock for Stored {
+impl Stock for Kept {
     fn stored_bytes(&self, tenant: &TenantId) -> u64 {
-        self.0.tally(&key::tenant(tenant).prefix()).bytes
+        self.store.tally(&key::tenant(tenant).prefix()).bytes
     }
 
     fn runs_pending(&self, tenant: &TenantId) -> u64 {
-        self.0.tally(&key::host().kind(RUN_PENDING).name(tenant.as_str()).prefix()).entries
+        self.store.tally(&key::host().kind(RUN_PENDING).name(tenant.as_str()).prefix()).entries
+    }
+
+    fn packages(&self, tenant: &TenantId) -> u64 {
+        self.routes.packages(tenant) as u64
     }
 }
 
@@ -145,6 +153,10 @@ mod tests {
         }
 
         fn runs_pending(&self, _: &TenantId) -> u64 {
+            0
+        }
+
+        fn packages(&self, _: &TenantId) -> u64 {
             0
         }
     }

@@ -40,7 +40,7 @@ use crate::guests::SandboxedGuests;
 use crate::health::Health;
 use crate::master_keys::KeyRotation;
 use crate::ports;
-use crate::quotas::{self, Stored, UsageView};
+use crate::quotas::{self, Kept, UsageView};
 use crate::repair::RunsRepair;
 use crate::stages::Stages;
 use crate::step_tests::StepTested;
@@ -79,7 +79,9 @@ impl Server {
         let registry = Registry::new(Arc::clone(&store), blobs.clone(), Arc::clone(&clock));
         crate::builtin::publish(&registry).await?;
         let vault = Arc::new(Vault::new(Arc::clone(&store), config.secrets.load_or_create().await?));
-        let quotas = Quotas::new(config.quotas, Arc::clone(&clock), Arc::new(Stored(Arc::clone(&sled))));
+        let routes = Arc::new(Routes::default());
+        let kept = Kept { store: Arc::clone(&sled), routes: Arc::clone(&routes) };
+        let quotas = Quotas::new(config.quotas, Arc::clone(&clock), Arc::new(kept));
         let vitals = Arc::new(Vitals::new(config.reserves, vitals::machine(&config.data)));
         let toll = quotas.clone();
         let egress = EgressConfig {
@@ -103,7 +105,6 @@ impl Server {
         let components = Arc::new(Components(registry.clone()));
         let sandbox = Arc::new(Sandbox::start(settings, Arc::new(capabilities), components)?);
 
-        let routes = Arc::new(Routes::default());
         let admission = Arc::new(Admission::new(config.admission));
         let border = Arc::new(Border::new(Arc::clone(&routes), Arc::clone(&egress)));
         let guests = Arc::new(SandboxedGuests {
@@ -150,6 +151,7 @@ impl Server {
             connection: config.bounds.clone(),
             workflow: workflow_bounds(&config.bounds),
             forbidden: config.forbidden,
+            quotas: config.quotas,
         };
         let reader =
             Reader { calls: Arc::clone(&guests) as _, registry: registry.clone(), blobs: blobs.clone() };

@@ -17,6 +17,7 @@ use host_store::MemoryStore;
 use wasm_encoder::{ComponentSection, CustomSection};
 
 use crate::figures::Figures;
+use crate::process;
 
 const CONNECTORS: usize = 1_000;
 
@@ -100,18 +101,15 @@ pub(crate) fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     rustix::fs::sync(); // code that was just written cannot leave memory before it is on the disk
     let output = child()?;
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let kilobytes: f64 = String::from_utf8_lossy(&output.stdout).trim().parse()?;
-    figures.set("idle_1000_connectors_mb", kilobytes / 1024.0);
+    figures.set("idle_1000_connectors_mb", String::from_utf8_lossy(&output.stdout).trim().parse()?);
     Ok(())
 }
 
-/// The child: loads them, prints its resident kilobytes.
+/// The child: loads them, prints its resident megabytes.
 #[tokio::main]
 pub(crate) async fn child() -> anyhow::Result<()> {
     let fleet = fleet(CONNECTORS).await?;
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    println!("{}", resident.trim().trim_end_matches("kB").trim());
+    println!("{}", process::resident_mb(std::process::id())?);
     drop(fleet);
     Ok(())
 }

@@ -2,7 +2,6 @@
 //! over HTTP, the load generator beside them on the same cores.
 
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -21,35 +20,18 @@ const CONNECTORS: usize = 500;
 /// The package that all of them are made of.
 const NAME: &str = "probe/lead-transform";
 
-/// A process that ends with its owner.
-struct Owned(Child);
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[tokio::main]
 pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     println!("lead: {CALLERS} connections, native axum against a fresh sandbox per request");
-    let mut child = Command::new(std::env::current_exe()?).arg("native").stdout(Stdio::piped()).spawn()?;
-    let mut line = String::new();
-    std::io::BufRead::read_line(
-        &mut std::io::BufReader::new(child.stdout.take().context("no stdout")?),
-        &mut line,
-    )?;
-    let native_process = Owned(child);
-    let to: SocketAddr = line.trim().parse()?;
-    let shot = |to, paths: Vec<String>| Shot {
+    let native_process = native::Process::start()?;
+    let shot = |to: SocketAddr, paths: Vec<String>| Shot {
         to,
         paths: paths.into(),
         headers: vec![("content-type", "application/json".to_owned())],
         body: native::lead().into(),
         expect: StatusCode::OK,
     };
-    let native = shot(to, vec!["/lead".to_owned()]);
+    let native = shot(native_process.address, vec!["/lead".to_owned()]);
 
     let host =
         HostBuilder::default().full_size().config("[admission]\ncalls-per-tenant = 1000").start().await;
@@ -74,7 +56,7 @@ pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     let all = shot(host.address(), (0..CONNECTORS).map(path).collect());
     fire(&all, CALLERS, ROUND * 2).await?; // everything compiled, mapped and warm
 
-    let (native_pid, host_pid) = (native_process.0.id(), host.pid());
+    let (native_pid, host_pid) = (native_process.id(), host.pid());
     let (mut one_ratio, mut all_ratio) = (Vec::new(), Vec::new());
     let (mut one_cpu, mut all_cpu) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {

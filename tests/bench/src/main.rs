@@ -13,9 +13,11 @@
 )]
 
 mod calls;
+mod configured;
 mod durable;
 mod figures;
 mod filled;
+mod guards;
 mod idle;
 mod lead;
 mod load;
@@ -42,7 +44,7 @@ fn main() -> anyhow::Result<()> {
         _ => {}
     }
     // `bench lead` measures one part; only the whole is written down.
-    let parts: [(&str, Measure); 8] = [
+    let parts: [(&str, Measure); 10] = [
         ("calls", calls::measure),
         ("idle", idle::measure),
         ("lead", lead::measure),
@@ -51,6 +53,8 @@ fn main() -> anyhow::Result<()> {
         ("steps", steps::measure),
         ("filled", filled::measure),
         ("victim", victim::measure),
+        ("guards", guards::measure),
+        ("configured", configured::measure),
     ];
     let mut figures = Figures::default();
     for (name, measure) in parts {

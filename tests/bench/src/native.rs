@@ -1,6 +1,11 @@
 //! What the sandbox is compared with: an axum handler that parses a lead,
 //! renames its fields and serialises it again, as the probe `lead-transform` does.
 
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::Context;
 use axum::Json;
 use axum::Router;
 use axum::routing::post;
@@ -47,6 +52,33 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
     println!("{}", listener.local_addr()?);
     axum::serve(listener, Router::new().route("/lead", post(transform))).await?;
     Ok(())
+}
+
+/// [`serve`] in a process of its own, which ends with its owner.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Process {
+    pub(crate) fn start() -> anyhow::Result<Self> {
+        let mut child =
+            Command::new(std::env::current_exe()?).arg("native").stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("no stdout")?).read_line(&mut line)?;
+        Ok(Self { child, address: line.trim().parse()? })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// A lead of about 1 KB.

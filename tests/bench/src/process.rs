@@ -61,3 +61,10 @@ fn written_by_disk_of(folder: &Path) -> Option<f64> {
     let sectors: f64 = stat.split_whitespace().nth(6)?.parse().ok()?;
     Some(sectors * 512.0)
 }
+
+/// What a process holds in memory now.
+pub(crate) fn resident_mb(pid: u32) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(resident.trim().trim_end_matches("kB").trim().parse::<f64>()? / 1024.0)
+}

@@ -28,6 +28,10 @@ impl Stock for Kept {
     fn runs_pending(&self, _: &TenantId) -> u64 {
         self.pending.load(Ordering::SeqCst)
     }
+
+    fn packages(&self, _: &TenantId) -> u64 {
+        0
+    }
 }
 
 fn acme() -> TenantId {

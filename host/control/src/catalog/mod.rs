@@ -26,7 +26,7 @@ use arc_swap::ArcSwap;
 use host_audit::{Act, Audit};
 use host_model::forbidden::IsForbidden;
 use host_model::name::{PackageRef, TenantId};
-use host_model::resource::{Connection, Package, Resource, SchemaSpec, TenantSpec};
+use host_model::resource::{Package, Resource, SchemaSpec, TenantSpec};
 use host_routing::Snapshot;
 use host_schedules::Schedule;
 use host_store::{Commit, Require, Store, StoreError, Version};
@@ -227,6 +227,10 @@ impl Catalog {
                     format!("tenant `{id}` was deleted, and an id is never given again: choose another");
                 plan.objections.push(Objection { edit: None, line: None, column: None, message });
             }
+            let had = held.tenants.get(&id).map_or(0, |before| packages_of(&before.written).len());
+            if let Err(message) = self.ceilings.room_for_packages(&written, had) {
+                plan.objections.push(Objection { edit: None, line: None, column: None, message });
+            }
             let resolved = self.resolve(&written, &packages);
             let before = held.tenants.get(&id).map(|tenant| &tenant.resolved.errors);
             for (resource, error) in &resolved.errors {
@@ -297,14 +301,13 @@ impl Catalog {
     fn install(&self, held: Held) {
         let tenants = || held.tenants.values();
         let specs = tenants().map(|tenant| tenant.written.spec.clone()).collect();
-        let connections = tenants().flat_map(|tenant| tenant.resolved.connections.values());
-        let connections: Vec<Connection> = connections.map(|connection| (**connection).clone()).collect();
+        let connections = tenants().flat_map(|tenant| tenant.resolved.connections.values()).map(Arc::clone);
         let workflows = tenants().flat_map(|tenant| tenant.resolved.workflows.iter().cloned()).collect();
         let schedules = tenants().flat_map(|tenant| tenant.resolved.schedules.iter().cloned()).collect();
         let schemas = held.tenants.iter().flat_map(|(id, tenant)| {
             tenant.resolved.schemas.values().map(|schema| (id.clone(), Arc::clone(schema)))
         });
-        let routes = Snapshot::build(specs, connections, workflows).with_schemas(schemas);
+        let routes = Snapshot::build(specs, connections.collect(), workflows).with_schemas(schemas);
         self.outlet.replace(routes, schedules);
         self.held.store(Arc::new(held));
     }

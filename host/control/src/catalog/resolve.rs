@@ -8,6 +8,7 @@ use host_model::bounds::Bounds;
 use host_model::forbidden::Forbidden;
 use host_model::manifest::{Direction, Manifest};
 use host_model::name::{ConnectionName, EndpointName, PackageRef, SchemaRef, TenantId};
+use host_model::quota::{Quota, QuotasSpec};
 use host_model::resource::{
     Connection, ConnectionSpec, Package, Resource, ScheduleSpec, SchemaSpec, Trigger, Use, Workflow,
     WorkflowSpec,
@@ -30,6 +31,8 @@ pub struct Ceilings {
     pub workflow: Bounds,
     /// What nobody may have.
     pub forbidden: Forbidden,
+    /// Of what each tenant may have in all, if its document does not say.
+    pub quotas: QuotasSpec,
 }
 
 impl Default for Ceilings {
@@ -38,7 +41,25 @@ impl Default for Ceilings {
             connection: Bounds::default(),
             workflow: Bounds::for_workflows(),
             forbidden: Forbidden::default(),
+            quotas: QuotasSpec::default(),
         }
+    }
+}
+
+impl Ceilings {
+    /// Whether a tenant may name as many versions of packages as it would.
+    /// Who is above the quota already may go on, with no more of them.
+    pub(super) fn room_for_packages(&self, written: &Written, had: usize) -> Result<(), String> {
+        let quota = Quota::Packages;
+        let own = written.spec.quotas.get(quota).or(self.quotas.get(quota));
+        let (limit, would) = (own.unwrap_or(QuotasSpec::usual(quota)), packages_of(written).len());
+        if would as u64 > limit && would > had {
+            let remedy = quota.remedy();
+            return Err(format!(
+                "the tenant's quota `{quota}` would be passed: {would} versions of packages, of {limit}; {remedy}, or ask the operator for more"
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -82,6 +103,7 @@ pub(crate) fn resolve(
         connection: ceilings.connection.lowered_by(&written.spec.bounds),
         workflow: ceilings.workflow.lowered_by(&written.spec.bounds),
         forbidden: ceilings.forbidden.clone(),
+        quotas: ceilings.quotas,
     };
     let it = Resolving { written, packages, ceilings: lowered, tenant: written.spec.name.clone() };
     let mut resolved = Resolved::default();

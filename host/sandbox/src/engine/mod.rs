@@ -54,9 +54,7 @@ pub enum Allocation {
 /// The engine that runs guests. Tries the pool and falls back, since a
 /// container may limit address space.
 pub(crate) fn make(settings: &EngineSettings) -> wasmtime::Result<(Engine, Allocation)> {
-    let mut config = common();
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings)));
-    match Engine::new(&config) {
+    match Engine::new(&pooling(settings)) {
         Ok(engine) => Ok((engine, Allocation::Pooling)),
         Err(error) => {
             tracing::warn!(
@@ -76,6 +74,14 @@ pub fn probe(settings: &EngineSettings) -> Result<Allocation, StartError> {
 /// The engine that only compiles: the same code, no pool to reserve.
 pub(crate) fn make_compiler() -> wasmtime::Result<Engine> {
     Engine::new(&common())
+}
+
+/// How guests are run on a machine that allows the pool. A host has no use for
+/// it; the benchmark leaves one guard out and sees what it costs.
+pub fn pooling(settings: &EngineSettings) -> Config {
+    let mut config = common();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings)));
+    config
 }
 
 fn common() -> Config {
