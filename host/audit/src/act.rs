@@ -32,6 +32,13 @@ pub enum Actor {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         note: String,
     },
+    /// Whoever an issuer says that they are, before they have a token.
+    Person {
+        /// Who, for ever: `oidc:{issuer}:{sub}`.
+        subject: String,
+        /// What the issuer calls them.
+        name: String,
+    },
     /// The host itself, or the operator on its machine.
     Host,
     /// Somebody with no token that is good.
@@ -39,10 +46,12 @@ pub enum Actor {
 }
 
 impl Actor {
-    /// Whether this is whom somebody looks for: a token's id or note, `host` or `nobody`.
+    /// Whether this is whom somebody looks for: a token's id or note, a person's
+    /// subject or name, `host` or `nobody`.
     pub fn is(&self, wanted: &str) -> bool {
         match self {
             Self::Token { id, note, .. } => note == wanted || id.to_string() == wanted,
+            Self::Person { subject, name } => name == wanted || subject == wanted,
             Self::Host => wanted == "host",
             Self::Nobody => wanted == "nobody",
         }

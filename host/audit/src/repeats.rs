@@ -75,6 +75,7 @@ impl Audit {
         let now = self.clock.now();
         let who = match &act.by {
             Actor::Token { id, .. } => id.to_string(),
+            Actor::Person { subject, .. } => subject.clone(),
             Actor::Host | Actor::Nobody => String::new(),
         };
         // A name that was refused may be made up, and another one each time.

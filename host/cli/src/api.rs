@@ -69,8 +69,11 @@ impl ApiError {
                     let run = body.get("run").and_then(Value::as_str).unwrap_or_default();
                     Some(format!("`wharf runs show {run}` shows what it did"))
                 }
-                401 if *had_token => Some("the server does not know this token".to_owned()),
-                401 => Some("pass `--token`, or set WHARF_TOKEN, or put `token` into the profile".to_owned()),
+                401 if *had_token => Some(
+                    "the server does not know this token; is it expired? `wharf login` gives another"
+                        .to_owned(),
+                ),
+                401 => Some("run `wharf login`, pass `--token`, or set WHARF_TOKEN".to_owned()),
                 429 | 503 => retry_after.as_ref().map(|seconds| format!("try again in {seconds} s")),
                 _ => None,
             },
@@ -110,6 +113,11 @@ impl Api {
         let client = dial::client(&server)
             .map_err(|error| ApiError::Unreachable { server: server.to_string(), why: error.to_string() })?;
         Ok(Self { client, server, token: target.token.clone() })
+    }
+
+    /// The token that it sends.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     pub(crate) fn get(&self, path: &str) -> Ask<'_> {

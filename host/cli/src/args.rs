@@ -1,9 +1,9 @@
 //! What may be typed. Names are parsed here, so that everything behind can
 //! put them into a path as they are.
 
-mod consent;
-
 mod audit;
+mod consent;
+mod login;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,8 +21,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 pub(crate) use self::audit::{Audit, Entries};
-
 pub(crate) use self::consent::{Consent, Consents};
+pub(crate) use self::login::Login;
 
 /// What every command takes.
 #[derive(Args, Clone)]
@@ -148,6 +148,10 @@ pub enum Command {
     /// Create, list and delete tenants (operator)
     #[command(subcommand)]
     Tenant(Tenant),
+    /// Log in by a browser, and keep the token in the profile
+    Login(Login),
+    /// End that login: its token is refused from then on
+    Logout,
     /// Create, list and delete API tokens
     #[command(subcommand)]
     Token(Token),

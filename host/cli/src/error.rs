@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use host_model::name::BadName;
 
 use crate::api::ApiError;
+use crate::commands::LoginError;
 use crate::input::InputError;
 use crate::profile::ProfileError;
 use crate::terminal::Terminal;
@@ -43,6 +44,8 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Profile(#[from] ProfileError),
     #[error(transparent)]
+    Login(#[from] LoginError),
+    #[error(transparent)]
     Name(#[from] BadName),
     #[error("which tenant? Your token is the operator's: add `--tenant NAME` or set WHARF_TENANT")]
     NoTenant,
@@ -56,6 +59,7 @@ impl CommandError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Api(error) => error.exit(),
+            Self::Login(error) => error.exit(),
             Self::Input(_) | Self::Profile(_) | Self::Name(_) | Self::NoTenant | Self::NoScope => Exit::Usage,
             Self::Write(_) => Exit::Failed,
         }

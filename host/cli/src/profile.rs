@@ -10,6 +10,10 @@ use url::Url;
 
 use crate::args::Globals;
 
+mod keep;
+
+pub(crate) use self::keep::{forget, keep};
+
 /// Where a host listens unless told otherwise.
 const DEFAULT_SERVER: &str = "http://127.0.0.1:7070";
 
@@ -37,6 +41,10 @@ pub(crate) enum ProfileError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("the profile `{}`, line {line}: {message}", path.display())]
     Syntax { path: PathBuf, line: usize, message: String },
+    #[error("cannot write the profile `{}`: {source}", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("there is no place for a profile: set HOME, or name one with `--profile`")]
+    Nowhere,
     #[error("`{0}` is not a server: write `http://host:port` or `https://host`")]
     Server(String),
 }
@@ -61,12 +69,17 @@ impl Target {
     }
 }
 
+/// Where the profile is, and whether it must be there.
+fn place(globals: &Globals) -> Option<(PathBuf, bool)> {
+    match (&globals.profile, &globals.home) {
+        (Some(path), _) => Some((path.clone(), true)),
+        (None, Some(home)) => Some((home.join(".config/wharf/profile.toml"), false)),
+        (None, None) => None,
+    }
+}
+
 fn load(globals: &Globals) -> Result<ProfileFile, ProfileError> {
-    let (path, must_exist) = match (&globals.profile, &globals.home) {
-        (Some(path), _) => (path.clone(), true),
-        (None, Some(home)) => (home.join(".config/wharf/profile.toml"), false),
-        (None, None) => return Ok(ProfileFile::default()),
-    };
+    let Some((path, must_exist)) = place(globals) else { return Ok(ProfileFile::default()) };
     match std::fs::read_to_string(&path) {
         Ok(text) => read(&path, &text),
         Err(error) if !must_exist && error.kind() == std::io::ErrorKind::NotFound => {

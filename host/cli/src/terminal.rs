@@ -41,6 +41,11 @@ impl Terminal {
         Self { interactive: true, ..self }
     }
 
+    /// Whether there is a person who can be asked and shown things.
+    pub(crate) fn has_somebody(&self) -> bool {
+        self.interactive
+    }
+
     pub(crate) fn say(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "{}", harmless(text))?;
         self.out.flush()

@@ -12,6 +12,7 @@ mod consent;
 mod dead_letters;
 mod events;
 mod keys;
+mod logout;
 mod openapi;
 mod packages;
 mod repair;
@@ -39,6 +40,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use self::openapi::{Document, DocumentText};
+pub(crate) use self::tokens::MadeToken;
 use crate::Control;
 use crate::access::{Caller, Guard, Line, START, guard, page};
 use crate::attempt::audited;
@@ -72,6 +74,7 @@ impl Operations {
     fn all() -> Self {
         Self { router: OpenApiRouter::with_openapi(Document::openapi()), guards: BTreeMap::new() }
             .and(operations!(whoami::whoami))
+            .and(operations!(logout::logout))
             .and(operations!(openapi::openapi))
             .and(operations!(tokens::list_tokens, tokens::create_token))
             .and(operations!(tokens::delete_token))

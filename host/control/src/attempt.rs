@@ -28,7 +28,7 @@ use crate::tokens::Token;
 /// Where an answer says which request it is to.
 const REQUEST_ID: &str = "x-request-id";
 /// What somebody with no token that is good did, as the log calls it.
-const LOGIN: &str = "login";
+pub(crate) const LOGIN: &str = "login";
 /// What is not in the API.
 const NO_OPERATION: &str = "none";
 /// Operations by which data goes through and nothing of the set-up changes.

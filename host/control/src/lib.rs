@@ -18,6 +18,8 @@ mod attempt;
 mod catalog;
 mod documents;
 mod input;
+mod login;
+mod page;
 pub mod ports;
 mod refusal;
 mod tokens;
@@ -34,6 +36,8 @@ pub use catalog::{
     waits,
 };
 pub use documents::read_documents;
+pub use login::{Logins, Offered, Rule, router as login_router};
+pub use page::{escape, page};
 pub use tokens::{NewToken, NoEntry, Token, TokenError, TokenText, Tokens};
 
 use crate::ports::{Authorizations, Calls, Events, Keys, Repair, Runs, Secrets, StepTests, Topics, Usage};
@@ -45,6 +49,8 @@ pub struct Control {
     pub audit: Arc<Audit>,
     /// Who may come in.
     pub tokens: Tokens,
+    /// Where people log in.
+    pub logins: Arc<Logins>,
     /// What tenants have set up.
     pub catalog: Arc<Catalog>,
     /// The packages.

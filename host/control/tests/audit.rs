@@ -7,7 +7,7 @@ mod world;
 use std::collections::BTreeSet;
 
 use axum::body::Body;
-use host_control::Role;
+use host_control::{Role, Scope};
 use host_store::Store;
 use serde_json::{Value, json};
 use world::*;
@@ -39,6 +39,7 @@ fn doings() -> Vec<(&'static str, &'static str, String, Value, &'static str, &'s
             "TOKEN",
         ),
         ("delete_token", "DELETE", "/tokens/TOKEN".to_owned(), Value::Null, "token", "TOKEN"),
+        ("logout", "POST", "/logout".to_owned(), Value::Null, "token", "tok_"),
         ("publish_package", "POST", "/packages".to_owned(), json!("PACKAGE"), "package", "example/crm@0.1.0"),
         (
             "put_tenant",
@@ -231,6 +232,10 @@ async fn every_operation_that_changes_something_leaves_its_entry() {
         let world = World::with_lead().await;
         let (token, _) = world.token_as("acme", Role::Viewer).await;
         prepare(&world, operation).await;
+        let whoever = match operation {
+            "logout" => world.login(Scope::Operator).await,
+            _ => world.operator.clone(),
+        };
         let before: Vec<_> = world.get("/audit?limit=1000").await.ok().as_array().unwrap().clone();
         let shown = world.get(path.trim_end_matches("/consent")).await;
         let body = match body.as_str() {
@@ -242,7 +247,7 @@ async fn every_operation_that_changes_something_leaves_its_entry() {
         };
         let (path, name) =
             (path.replace("TOKEN", &token.to_string()), name.replace("TOKEN", &token.to_string()));
-        let answer = world.send(method, &path, Some(&world.operator), body).await;
+        let answer = world.send(method, &path, Some(&whoever), body).await;
         if operation == "resume_run" {
             // The one run here is not paused: what changed nothing leaves nothing.
             answer.refused(409, "run-state");
@@ -259,7 +264,8 @@ async fn every_operation_that_changes_something_leaves_its_entry() {
         assert_eq!((&entry["outcome"], &entry["by"]["token"]["role"]), (&json!("done"), &json!("operator")));
         assert_eq!(entry["request"], answer.headers["x-request-id"].to_str().unwrap(), "{operation}");
         assert!(entry["from"].is_string(), "{entry}");
-        let in_host = ["publish_package", "rotate_master_key", "rotate_data_keys"].contains(&operation);
+        let in_host =
+            ["logout", "publish_package", "rotate_master_key", "rotate_data_keys"].contains(&operation);
         assert_eq!(entry["chain"] == "!", in_host, "{operation}: {entry}");
 
         let log = json!(after).to_string();

@@ -4,7 +4,7 @@
 mod world;
 
 use axum::body::Body;
-use host_control::Role;
+use host_control::{Role, Scope};
 use serde_json::{Value, json};
 use world::*;
 
@@ -43,6 +43,19 @@ async fn a_token_is_made_shown_once_listed_and_revoked_at_once() {
     world.delete(&format!("/tokens/{id}")).await.ok();
     world.send("GET", "/whoami", Some(text), Body::empty()).await.refused(401, "unauthorized");
     world.delete(&format!("/tokens/{id}")).await.refused(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_login_is_ended_by_its_owner_or_a_keeper_and_handed_on_by_nobody() {
+    let world = World::new().await;
+    let text = world.login(Scope::of("acme".parse().unwrap(), Role::Developer)).await;
+    let me = world.send("GET", "/whoami", Some(&text), Body::empty()).await.ok();
+    assert_eq!((&me["subject"], &me["note"]), (&json!("oidc:corp:ada"), &json!("ada")));
+    let path = format!("/tokens/{}/rotate", me["id"].as_str().unwrap());
+    world.post(&path, json!({ "overlap-s": 0 }).to_string()).await.refused(409, "login");
+    world.send("POST", "/logout", Some(&text), Body::empty()).await.ok();
+    world.send("GET", "/whoami", Some(&text), Body::empty()).await.refused(401, "unauthorized");
+    world.send("POST", "/logout", Some(&world.operator), Body::empty()).await.refused(409, "no-login");
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ mod mail;
 mod master;
 mod meters;
 mod oauth;
+mod own;
 mod policy;
 mod pool;
 mod reads;

@@ -145,6 +145,11 @@ impl Pools {
         self.tasks.wait().await;
     }
 
+    /// What runs a client's tasks, and is waited for by [`Self::drain`].
+    pub(crate) fn executor(&self) -> Tracked {
+        Tracked(self.tasks.clone())
+    }
+
     fn open(&self, settings: EgressSettings, identity: Option<&Identity>) -> Pool {
         let mut tls = ClientConfig::clone(&self.tls);
         if let Some(identity) = identity {
@@ -153,7 +158,7 @@ impl Pools {
         // The roots are shared, the sessions are not.
         tls.resumption = Resumption::in_memory_sessions(SESSIONS);
         let https = HttpsConnector::from((self.dialer.clone(), tls));
-        let client = Client::builder(Tracked(self.tasks.clone()))
+        let client = Client::builder(self.executor())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE)
             .pool_timer(TokioTimer::new())
@@ -174,7 +179,7 @@ impl Pools {
 
 /// Runs the client's tasks where somebody can wait for them.
 #[derive(Clone)]
-struct Tracked(TaskTracker);
+pub(crate) struct Tracked(TaskTracker);
 
 impl<F> hyper::rt::Executor<F> for Tracked
 where

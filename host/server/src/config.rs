@@ -17,6 +17,7 @@ use host_model::suggest::explain_unknown;
 use host_sandbox::EngineSettings;
 use serde::Deserialize;
 
+use crate::logins::{self, OidcConfig, OidcFile};
 use crate::master_keys::{KeySources, SecretsFile};
 use crate::vitals::Reserves;
 
@@ -41,6 +42,8 @@ struct ConfigFile {
     health: HealthFile,
     audit: AuditFile,
     secrets: SecretsFile,
+    /// By whom people log in.
+    oidc: Vec<OidcFile>,
     bounds: BoundsSpec,
 }
 
@@ -247,6 +250,8 @@ pub struct Config {
     pub bounds: Bounds,
     /// Where the master keys come from.
     pub secrets: KeySources,
+    /// By whom people log in.
+    pub(crate) oidc: Vec<OidcConfig>,
     /// This file, which a rotation of the master key reads again.
     pub file: Option<PathBuf>,
     /// Where compiled components are kept.
@@ -292,6 +297,7 @@ impl ConfigFile {
         let artefacts = self.sandbox.artefact_cache.unwrap_or_else(|| data.join("artefacts"));
         Ok(Config {
             secrets: self.secrets.resolve(&data)?,
+            oidc: logins::resolve(self.oidc)?,
             file: None,
             data,
             artefacts,

@@ -18,6 +18,7 @@ mod doctor;
 mod fire;
 mod guests;
 mod health;
+mod logins;
 mod master_keys;
 mod ports;
 mod quotas;

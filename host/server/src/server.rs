@@ -175,9 +175,11 @@ impl Server {
 
         let tokens = Tokens::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&audit));
         let operator_token = tokens.bootstrap().await?.map(|text| text.reveal_once().to_owned());
+        let entered = Arc::clone(&audit);
         let control = Control {
             audit,
             tokens: tokens.clone(),
+            logins: crate::logins::logins(config.oidc, &egress, &clock, &public_url),
             catalog,
             registry,
             calls: Arc::clone(&guests) as _,
@@ -196,7 +198,12 @@ impl Server {
                 turn: Mutex::default(),
             }),
         };
-        let callback = Callback { egress: Arc::clone(&egress), routes: Arc::clone(&routes) };
+        let callback = Callback {
+            egress: Arc::clone(&egress),
+            routes: Arc::clone(&routes),
+            tokens: tokens.clone(),
+            audit: entered,
+        };
         let verification = Verification { vault, clock: Arc::clone(&clock), logged: Logged::default() };
         let stages = Arc::new(Stages {
             routes,
@@ -220,6 +227,7 @@ impl Server {
             stopping: stop_serving.clone(),
         };
         let router = Router::new()
+            .merge(host_control::login_router(control.clone()))
             .merge(host_control::router(control))
             .merge(crate::authorize::router(callback))
             .merge(crate::health::router(health))

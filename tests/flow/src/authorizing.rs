@@ -44,6 +44,11 @@ async fn somebody_authorizes_a_connection_once_and_calls_go_through() {
     let policy = page.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.contains("default-src 'none'") && page.headers["cache-control"] == "no-store");
     back(format!("state={state}&code=a-code")).await.expect(400);
+    let audit = host.operate(Method::GET, "/audit?tenant=acme", "").await.expect(200).json();
+    let entry = audit.as_array().unwrap().iter().find(|entry| entry["operation"] == "complete_authorization");
+    let entry = entry.unwrap_or_else(|| panic!("{audit}"));
+    assert_eq!((&entry["name"], &entry["outcome"]), (&json!("authorized"), &json!("done")));
+    assert_eq!((&entry["by"]["token"]["role"], &entry["from"]), (&json!("admin"), &json!("127.0.0.1")));
 
     let answer = acme.call("authorized", "go", json!(null)).await.expect(200);
     assert_eq!(answer.json(), 200);

@@ -9,6 +9,7 @@ mod cli;
 mod composing;
 mod consent;
 mod lead;
+mod login;
 mod made;
 mod retaining;
 mod retrying;

@@ -13,6 +13,7 @@ use crate::tree::{files, none, read, root};
 const ONLY: &[(&str, &[&str])] = &[
     ("wasmtime", &["host-sandbox", "host-capabilities"]),
     ("sled", &["host-store"]),
+    ("openidconnect", &["host-login"]),
     ("clap", &["host-server", "host-cli", "tests-*"]),
     ("rpassword", &["host-cli"]),
 ];
@@ -25,6 +26,7 @@ const CANNOT_KNOW: &[(&str, &[&str])] = &[
     ("host-admission", &["wasmtime", "axum", "hyper", "sled"]),
     ("host-audit", &["wasmtime", "axum", "hyper"]),
     ("host-ingress", &["wasmtime", "sled"]),
+    ("host-login", &["wasmtime", "axum", "hyper", "sled", "host-store", "host-egress"]),
     ("host-egress", &["wasmtime", "axum"]),
     ("host-store", &["wasmtime", "axum", "hyper"]),
     ("host-runs", &["wasmtime", "axum"]),

@@ -13,6 +13,7 @@
 mod chat;
 mod crm;
 mod faults;
+mod issuer;
 mod lab;
 mod mail;
 mod received;
@@ -29,6 +30,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use faults::Fault;
+pub use issuer::{LOGIN_CLIENT, LOGIN_CLIENT_SECRET, LoginIssuer, Mood, Wrong};
 pub use lab::{ACCESS_TOKEN, REFRESH_TOKEN};
 pub use received::{Credential, Received};
 pub use smtp::{Letter, MailServer};

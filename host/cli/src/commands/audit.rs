@@ -129,11 +129,15 @@ fn row(entry: &Entry) -> [String; 7] {
     ]
 }
 
-/// `ada (tok_…)`, `host`, `nobody`.
+/// `ada (tok_…)`, `ada (oidc:…)`, `host`, `nobody`.
 fn who(by: &Value) -> String {
-    let Some(token) = by.get("token") else { return by.as_str().unwrap_or("-").to_owned() };
-    let text = |key| token.get(key).and_then(Value::as_str).unwrap_or_default();
-    match (text("note"), text("id")) {
+    let Some((who, keys)) = (by.get("token").map(|token| (token, ["note", "id"])))
+        .or_else(|| by.get("person").map(|person| (person, ["name", "subject"])))
+    else {
+        return by.as_str().unwrap_or("-").to_owned();
+    };
+    let [name, id] = keys.map(|key| who.get(key).and_then(Value::as_str).unwrap_or_default());
+    match (name, id) {
         ("", id) => id.to_owned(),
         (note, id) => format!("{note} ({id})"),
     }

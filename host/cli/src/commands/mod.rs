@@ -6,6 +6,7 @@ mod call;
 mod connections;
 mod consent;
 mod dead_letters;
+mod login;
 mod packages;
 mod repair;
 mod resources;
@@ -21,6 +22,7 @@ mod usage;
 use host_model::name::TenantId;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::login::LoginError;
 use crate::api::Api;
 use crate::args::{Command, Connections, Globals};
 use crate::error::{CommandError, Exit};
@@ -35,7 +37,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, CommandError> {
     let target = Target::find(&globals)?;
     let session =
-        &mut Session { api: Api::new(&target)?, tenant: target.tenant, json: globals.json, terminal };
+        &mut Session { api: Api::new(&target)?, tenant: target.tenant.clone(), json: globals.json, terminal };
     match command {
         Command::Apply { files, dry_run } => apply::run(session, &files, dry_run).await,
         Command::Check { files } => apply::check(session, &files).await,
@@ -57,6 +59,8 @@ pub(crate) async fn run(
         Command::Test(test) => step_test::run(session, test).await,
         Command::Runs(runs) => runs::run(session, runs).await,
         Command::Tenant(tenant) => tenants::run(session, tenant).await,
+        Command::Login(login) => login::login(session, target, &globals, login).await,
+        Command::Logout => login::logout(session, &globals).await,
         Command::Token(token) => tokens::run(session, token).await,
         Command::Secret(secret) => secrets::run(session, secret).await,
         Command::Audit(audit) => audit::run(session, audit).await,

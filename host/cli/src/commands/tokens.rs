@@ -27,6 +27,9 @@ struct Listed {
     role: String,
     #[serde(default)]
     note: String,
+    /// Of a login: who logged in.
+    #[serde(default)]
+    subject: Option<String>,
     #[serde(rename = "created-at")]
     created_at: Timestamp,
     #[serde(default, rename = "expires-at")]
@@ -82,7 +85,11 @@ async fn list(session: &mut Session<'_>) -> Result<Exit, CommandError> {
             let tenant = token.tenant.as_ref().map_or("-".to_owned(), TenantId::to_string);
             let [made, used, ends] = [Some(token.created_at), token.last_used_at, token.expires_at]
                 .map(|at| at.map_or("-".to_owned(), |at| at.format("%Y-%m-%d %H:%M UTC").to_string()));
-            [token.id.to_string(), tenant, token.role.clone(), made, used, ends, token.note.clone()]
+            let note = match &token.subject {
+                Some(subject) => format!("{} ({subject})", token.note),
+                None => token.note.clone(),
+            };
+            [token.id.to_string(), tenant, token.role.clone(), made, used, ends, note]
         });
         table(["token", "tenant", "role", "made", "last used", "ends", "note"], &rows.collect::<Vec<_>>())
     })

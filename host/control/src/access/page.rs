@@ -30,7 +30,9 @@ const OUTSIDE: &str = "
 ## Outside the API
 
 `/hooks/...` takes no token: the connection says [how its requests are verified](how-to/receive-webhooks.md). \
-`/events/...` takes none: the address of an event is its own secret. `/healthz`, `/readyz` and `/metrics` \
+`/events/...` takes none: the address of an event is its own secret. `/login...` takes none: it is how \
+[people get one](how-to/people-and-tokens.md#let-people-log-in). `/oauth/callback` takes none: it is shown a state that \
+whoever began was given. `/healthz`, `/readyz` and `/metrics` \
 take none: keep them inside your network.
 ";
 

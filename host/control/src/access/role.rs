@@ -115,6 +115,13 @@ pub(crate) enum RoleName {
     Service,
 }
 
+impl RoleName {
+    /// The role of this word.
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        serde_json::from_value(word.into()).ok()
+    }
+}
+
 impl From<Scope> for Written {
     fn from(scope: Scope) -> Self {
         let (tenant, role) = match scope {

@@ -17,7 +17,7 @@ use crate::Control;
 use crate::access::{Caller, Limits, May, RoleName, Scope, power, scope_of};
 use crate::input::{Named, Page, Params, json};
 use crate::refusal::Refusal;
-use crate::tokens::{self, Token};
+use crate::tokens::{self, Token, TokenText};
 
 /// The most bytes of a note.
 const MAX_NOTE: usize = 200;
@@ -63,11 +63,17 @@ pub(super) struct Rotation {
 
 /// A token with its text, which is shown this once.
 #[derive(Serialize, ToSchema)]
-pub(super) struct MadeToken {
+pub(crate) struct MadeToken {
     #[serde(flatten)]
     about: Token,
     /// The text to send: `Authorization: Bearer wharf_...`.
     token: String,
+}
+
+impl MadeToken {
+    pub(crate) fn new(about: Token, text: &TokenText) -> Self {
+        Self { about, token: text.reveal_once().to_owned() }
+    }
 }
 
 /// The tokens, oldest first, without their texts: all, or an admin's tenant's.
@@ -110,10 +116,10 @@ pub(super) async fn create_token(
         return Err(Refusal::invalid(format!("tenant `{tenant}` does not exist")));
     }
     let lasts = expires_in_s.map(Duration::from_secs);
-    let (about, text) = control.tokens.create(tokens::NewToken { scope, note, lasts }, &caller.act).await?;
+    let (about, text) =
+        control.tokens.create(tokens::NewToken { scope, note, subject: None, lasts }, &caller.act).await?;
     tracing::info!(token.id = %caller.id(), made = %about.id, scope = ?about.scope, "made token {}", about.id);
-    let made = MadeToken { about, token: text.reveal_once().to_owned() };
-    Ok((StatusCode::CREATED, Json(made)).into_response())
+    Ok((StatusCode::CREATED, Json(MadeToken::new(about, &text))).into_response())
 }
 
 /// Gives a token a new text, which is shown this once. The old one is good
@@ -127,7 +133,11 @@ pub(super) async fn rotate_token(
     Named(id): Named<TokenId>,
     body: Body,
 ) -> Result<Json<MadeToken>, Refusal> {
-    kept_by(&control, &caller, id).await?;
+    if kept_by(&control, &caller, id).await?.subject.is_some() {
+        // Whoever had the new text would act under the person's name.
+        let why = "this token is of a login, which is nobody's to hand on: its owner logs in again";
+        return Err(Refusal::Wrong(StatusCode::CONFLICT, "login", why.to_owned()));
+    }
     let Rotation { overlap_s } = json(body).await?;
     if overlap_s > MAX_OVERLAP {
         return Err(Refusal::invalid(format!("`overlap-s` is at most {MAX_OVERLAP}, which are 30 days")));
@@ -135,7 +145,7 @@ pub(super) async fn rotate_token(
     let rotated = control.tokens.rotate(id, Duration::from_secs(overlap_s), &caller.act).await?;
     let (about, text) = rotated.ok_or(Refusal::Absent)?;
     tracing::info!(token.id = %caller.id(), rotated = %id, overlap_s, "rotated token {id}");
-    Ok(Json(MadeToken { about, token: text.reveal_once().to_owned() }))
+    Ok(Json(MadeToken::new(about, &text)))
 }
 
 /// Deletes a token. It is refused from then on.

@@ -24,14 +24,14 @@ const MOST: usize = 20_000;
 
 /// Who fails: an address, or the network that one IPv6 customer has all of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Source {
+pub(crate) enum Source {
     V4(Ipv4Addr),
     V6([u16; 4]),
     Unknown,
 }
 
 impl Source {
-    fn of(address: Option<IpAddr>) -> Self {
+    pub(crate) fn of(address: Option<IpAddr>) -> Self {
         match address.map(|address| address.to_canonical()) {
             None => Self::Unknown,
             Some(IpAddr::V4(address)) => Self::V4(address),

@@ -6,7 +6,7 @@
 //! - Nothing is cached: a deleted token is refused from then on, everywhere.
 //! - Whoever shows too many that are none is refused before the store is asked.
 
-mod failures;
+pub(crate) mod failures;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -38,6 +38,9 @@ const USE_EVERY: TimeDelta = TimeDelta::minutes(1);
 const MAX_OF_TENANT: usize = 1_000;
 /// How long an expired token is still listed, for whoever wonders why it is refused.
 const KEEP_EXPIRED: TimeDelta = TimeDelta::days(7);
+/// The most logins of one person in one scope: their machines and browsers.
+/// Beyond, the oldest ends.
+const MAX_OF_PERSON: usize = 10;
 /// How often a change that another one overtook is tried again.
 const ATTEMPTS: usize = 20;
 
@@ -55,6 +58,10 @@ pub struct Token {
     /// For people: who has it.
     #[serde(default)]
     pub note: String,
+    /// Of a login: who logged in, `oidc:{issuer}:{sub}`. The note is what the
+    /// issuer called them then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -75,6 +82,8 @@ pub struct NewToken {
     pub scope: Scope,
     /// For people: who will have it.
     pub note: String,
+    /// Of a login: who logged in.
+    pub subject: Option<String>,
     /// After how long it ends by itself; never if `None`.
     pub lasts: Option<Duration>,
 }
@@ -82,7 +91,7 @@ pub struct NewToken {
 impl NewToken {
     /// One that lasts until it is deleted.
     pub fn lasting(scope: Scope, note: impl Into<String>) -> Self {
-        Self { scope, note: note.into(), lasts: None }
+        Self { scope, note: note.into(), subject: None, lasts: None }
     }
 }
 
@@ -187,9 +196,7 @@ impl Tokens {
 
     /// Makes a token. Its text is not kept.
     pub async fn create(&self, wanted: NewToken, act: &Act) -> Result<(Token, TokenText), TokenError> {
-        if let Some(tenant) = wanted.scope.tenant() {
-            self.make_room(tenant).await?;
-        }
+        self.make_room(&wanted, act).await?;
         let (token, text, commit) = self.mint(wanted)?;
         let deed = deed(&token).change(None, shown(&token));
         let done = self.audit.commit(act, vec![deed], commit).await;
@@ -200,19 +207,30 @@ impl Tokens {
     /// Lets somebody in who shows this text, and remembers that they came.
     pub async fn enter(&self, text: &str, from: Option<IpAddr>) -> Result<Token, NoEntry> {
         let now = self.clock.now();
-        if let Some(wait) = self.failures.wait(from, now) {
+        if let Some(wait) = self.held_back(from) {
             return Err(NoEntry::TooMany(wait));
         }
         let Some((record, version)) = self.find(text, now).await? else {
-            if self.failures.count(from, now) {
-                let from = from.map(|from| from.to_string());
-                tracing::warn!(from, "too many tokens that are none: refused from there for a while");
-            }
+            self.failed(from);
             return Err(NoEntry::Unknown);
         };
         let token = record.token.clone();
         self.used(record, version, now).await;
         Ok(token)
+    }
+
+    /// How long nobody is let in from there, if so: too many tokens or logins
+    /// that were none came from that address.
+    pub(crate) fn held_back(&self, from: Option<IpAddr>) -> Option<Duration> {
+        self.failures.wait(from, self.clock.now())
+    }
+
+    /// Counts what was shown and is no token, or no login.
+    pub(crate) fn failed(&self, from: Option<IpAddr>) {
+        if self.failures.count(from, self.clock.now()) {
+            let from = from.map(|from| from.to_string());
+            tracing::warn!(from, "too many tokens that are none: refused from there for a while");
+        }
     }
 
     async fn find(&self, text: &str, now: Timestamp) -> Result<Option<(Record, Version)>, TokenError> {
@@ -327,26 +345,47 @@ impl Tokens {
         Ok(())
     }
 
-    /// Removes what expired long ago, and says no if there are too many all the same.
-    async fn make_room(&self, tenant: &TenantId) -> Result<(), TokenError> {
+    /// Removes what expired long ago, and of logins what expired; ends the oldest
+    /// login of whoever has too many. Says no if there are too many all the same.
+    async fn make_room(&self, wanted: &NewToken, act: &Act) -> Result<(), TokenError> {
+        let tenant = wanted.scope.tenant();
+        if tenant.is_none() && wanted.subject.is_none() {
+            return Ok(()); // the operator keeps its own tokens
+        }
         let failed = |error| TokenError::Store("delete", error);
-        let mut tokens = self.list(Some(tenant), None, usize::MAX).await?;
-        let long_ago = self.clock.now() - KEEP_EXPIRED;
-        for gone in tokens.extract_if(.., |token| token.expires_at.is_some_and(|at| at < long_ago)) {
+        let mut tokens = self.list(tenant, None, usize::MAX).await?;
+        tokens.retain(|token| token.scope.tenant() == tenant);
+        let (now, long_ago) = (self.clock.now(), self.clock.now() - KEEP_EXPIRED);
+        let is_over = |token: &mut Token| {
+            let until = if token.subject.is_some() { now } else { long_ago };
+            token.expires_at.is_some_and(|at| at < until)
+        };
+        for gone in tokens.extract_if(.., is_over) {
             // Nobody's doing, so in nobody's log: it was refused already.
             self.store.commit(Commit::default().delete(slot(gone.id))).await.map_err(failed)?;
         }
-        if tokens.len() < MAX_OF_TENANT { Ok(()) } else { Err(TokenError::TooMany(tenant.clone())) }
+        let theirs = tokens.iter().filter(|token| token.subject.is_some() && token.subject == wanted.subject);
+        let theirs: Vec<_> = theirs.map(|token| token.id).collect();
+        let too_many = (theirs.len() + 1).saturating_sub(MAX_OF_PERSON);
+        for oldest in theirs.into_iter().take(too_many) {
+            self.delete(oldest, act).await?;
+        }
+        match tenant {
+            Some(tenant) if tokens.len() - too_many >= MAX_OF_TENANT => {
+                Err(TokenError::TooMany(tenant.clone()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn mint(&self, wanted: NewToken) -> Result<(Token, TokenText, Commit), TokenError> {
-        let NewToken { scope, note, lasts } = wanted;
+        let NewToken { scope, note, subject, lasts } = wanted;
         let mut random = [0; 10];
         getrandom::fill(&mut random).map_err(TokenError::Random)?;
         let created_at = self.clock.now();
         let expires_at = lasts.map(|lasts| created_at + lasts);
         let id = TokenId::new(created_at, random);
-        let token = Token { id, scope, note, created_at, expires_at, last_used_at: None };
+        let token = Token { id, scope, note, subject, created_at, expires_at, last_used_at: None };
         let (secret_sha256, text) = new_secret(id)?;
         let record = Record { token: token.clone(), secret_sha256, before: None };
         let commit = Commit::default().absent(slot(id)).put(slot(id), record.encode()?);

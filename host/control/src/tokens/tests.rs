@@ -95,6 +95,39 @@ async fn neither_the_store_nor_a_listing_nor_a_log_has_a_usable_token() {
 }
 
 #[tokio::test]
+async fn a_persons_logins_are_bounded_and_go_when_they_are_over() {
+    let world = world();
+    let login = |subject: &str, scope: Scope| NewToken {
+        subject: Some(subject.to_owned()),
+        lasts: Some(Duration::from_secs(60)),
+        ..NewToken::lasting(scope, "ada")
+    };
+    let of_acme = || Scope::of("acme".parse().unwrap(), Role::Viewer);
+    for scope in [Scope::Operator, of_acme()] {
+        let (theirs, _) = world.tokens.create(login("oidc:corp:bob", scope.clone()), &host()).await.unwrap();
+        let (own, _) = world.tokens.create(NewToken::lasting(scope.clone(), "ci"), &host()).await.unwrap();
+        let mut made = Vec::new();
+        for _ in 0..MAX_OF_PERSON + 2 {
+            let (token, text) =
+                world.tokens.create(login("oidc:corp:ada", scope.clone()), &host()).await.unwrap();
+            made.push((token.id, text));
+            world.clock.advance(Duration::from_millis(1));
+        }
+        for (place, (_, text)) in made.iter().enumerate() {
+            assert_eq!(world.enters(text.reveal_once()).await, place >= 2, "{place}: the oldest ended");
+        }
+        for other in [theirs.id, own.id] {
+            assert!(world.tokens.show(other).await.unwrap().is_some(), "nobody else's");
+        }
+        world.clock.advance(Duration::from_secs(61));
+        world.tokens.create(login("oidc:corp:ada", scope), &host()).await.unwrap();
+        assert!(world.tokens.show(made[5].0).await.unwrap().is_none(), "over, and gone");
+        assert!(world.tokens.show(theirs.id).await.unwrap().is_none());
+        assert!(world.tokens.show(own.id).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
 async fn a_token_ends_at_its_time_and_is_removed_later() {
     let world = world();
     let wanted = NewToken { lasts: Some(Duration::from_secs(3_600)), ..acme(Role::Viewer) };

@@ -139,6 +139,7 @@ pub async fn control_with(
     let control = Control {
         tokens: Tokens::new(store.clone(), clock, audit.clone()),
         audit,
+        logins: Arc::new(host_control::Logins::new(Vec::new(), "http://127.0.0.1:7070")),
         catalog,
         registry,
         calls: calls.clone(),
@@ -201,6 +202,14 @@ impl World {
         let (token, text) =
             self.control.tokens.create(NewToken::lasting(scope, ""), &Act::of_host("test")).await.unwrap();
         (token.id, text.reveal_once().to_owned())
+    }
+
+    /// The text of a token that a login of this scope gave.
+    pub async fn login(&self, scope: Scope) -> String {
+        let wanted =
+            NewToken { subject: Some("oidc:corp:ada".to_owned()), ..NewToken::lasting(scope, "ada") };
+        let (_, text) = self.control.tokens.create(wanted, &Act::of_host("test")).await.unwrap();
+        text.reveal_once().to_owned()
     }
 
     /// From an address of its own each time: most tests are not about who fails too often.
