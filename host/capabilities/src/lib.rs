@@ -27,7 +27,7 @@ mod workflow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use host_egress::Egress;
+use host_egress::{Egress, Exchange};
 use host_model::clock::Clock;
 use host_model::effects::Effects;
 use host_model::outcome::{Level, LogLine};
@@ -66,7 +66,9 @@ pub struct Call {
     /// What it has used, against its bounds.
     pub meter: Meter,
     /// What it has logged.
-    pub log: Vec<LogLine>,
+    log: Vec<LogLine>,
+    /// Exchanges that stream, and where in the log their lines are to be.
+    streams: Vec<(usize, Exchange)>,
     /// The guest's handles.
     pub table: ResourceTable,
     /// What it has told of its end so far.
@@ -81,7 +83,16 @@ impl Call {
     pub fn new(host: Arc<Capabilities>, subject: Subject, meter: Meter) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(meter.bounds().handles as usize);
-        Self { meter, log: Vec::new(), table, panic: Vec::new(), subject, host, began: Instant::now() }
+        Self {
+            meter,
+            log: Vec::new(),
+            streams: Vec::new(),
+            table,
+            panic: Vec::new(),
+            subject,
+            host,
+            began: Instant::now(),
+        }
     }
 
     /// The time of day.

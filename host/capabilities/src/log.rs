@@ -1,6 +1,7 @@
 //! `wharf:log`: lines for the people who run and read this run.
 
-use host_model::outcome::Level;
+use host_egress::Exchange;
+use host_model::outcome::{Level, LogLine};
 
 use crate::Call;
 use crate::bindings::connector::wharf::log::log;
@@ -24,6 +25,23 @@ impl log::Host for Call {
 }
 
 impl Call {
+    /// What it has logged, at its end.
+    pub fn take_log(&mut self) -> Vec<LogLine> {
+        for (at, exchange) in self.streams.drain(..) {
+            if let Some(line) = self.log.get_mut(at) {
+                line.text = tidy(&exchange.info().to_string());
+            }
+        }
+        std::mem::take(&mut self.log)
+    }
+
+    /// Leaves a line for an exchange where it begins; what came of it, also
+    /// of one that nobody waited for, is told when the call has ended.
+    pub(crate) fn note_stream(&mut self, exchange: &Exchange) {
+        self.streams.push((self.log.len(), exchange.clone()));
+        self.log.push(self.line(Level::Debug, ""));
+    }
+
     /// Adds a line of the guest's, if its bound allows one more.
     pub(crate) fn write_line(&mut self, level: Level, text: &str) -> wasmtime::Result<()> {
         let line = self.line(level, text);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use host_egress::{EgressError, SendLimits, streamed_body};
+use host_egress::{EgressError, Exchange, SendLimits, streamed_body};
 use http::HeaderName;
 use http_body_util::BodyExt;
 use wasmtime_wasi_http::{
@@ -39,15 +39,19 @@ impl WasiHttpHooks for Call {
         let limits = SendLimits { timeout: bounds.wall, body_bytes: bounds.body_bytes };
         let connection = self.connection().cloned();
         let egress = Arc::clone(&self.host.egress);
+        let exchange = Exchange::begin(request.method(), request.uri());
+        if counted.is_ok() && connection.is_some() {
+            self.note_stream(&exchange);
+        }
         Box::new(async move {
             // No trap can be raised here: the meter remembers, and the call ends with that outcome.
             let (Ok(()), Some(connection)) = (counted, connection) else {
                 return Err(Error::HttpRequestDenied);
             };
             let request = request.map(|body| streamed_body(body.map_err(Into::into)));
-            let sending = tokio::time::timeout(first_byte, egress.send(&connection, request, limits));
-            let sent = sending.await.map_err(|_| Error::ConnectionTimeout)?;
-            let response = sent.answer.map_err(wasi_error)?;
+            let sending = egress.send_as(&exchange, &connection, request, limits);
+            let answer = tokio::time::timeout(first_byte, sending).await;
+            let response = answer.map_err(|_| Error::ConnectionTimeout)?.map_err(wasi_error)?;
             let response = response.map(|body| body.map_err(|_| Error::ConnectionTerminated).boxed_unsync());
             Ok((response, Box::new(async { Ok(()) }) as Transmitted))
         })

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::answer::{AnswerBody, far_future};
 use crate::body::Body;
+use crate::ceilings::Ceilings;
 use crate::dial::Dialer;
 use crate::error::EgressError;
 use crate::exchange::Exchange;
@@ -33,6 +34,8 @@ use crate::vault::Vault;
 pub struct EgressConfig {
     /// What the operator opened and closed.
     pub policy: Policy,
+    /// What any connection may have at most.
+    pub ceilings: Ceilings,
     /// Who looks names up.
     pub resolver: Arc<dyn Resolver>,
     /// Root certificates that are trusted besides Mozilla's.
@@ -50,6 +53,7 @@ impl Default for EgressConfig {
     fn default() -> Self {
         Self {
             policy: Policy::default(),
+            ceilings: Ceilings::default(),
             resolver: Arc::new(SystemResolver::default()),
             extra_roots: Vec::new(),
             // Without randomness pauses are short, which harms less than no retry.
@@ -86,7 +90,7 @@ pub struct SendLimits {
 
 impl SendLimits {
     /// When an exchange that begins now must be over: the connection may lower its time.
-    pub(crate) fn deadline(&self, settings: &EgressSettings) -> Instant {
+    pub(crate) fn deadline(&self, settings: EgressSettings) -> Instant {
         let timeout = settings.total.map_or(self.timeout, |total| total.min(self.timeout));
         Instant::now().checked_add(timeout).unwrap_or_else(far_future)
     }
@@ -108,6 +112,7 @@ pub struct Egress(pub(crate) Arc<Way>);
 /// What every journey needs.
 pub(crate) struct Way {
     pub(crate) policy: Arc<Policy>,
+    ceilings: Ceilings,
     pub(crate) injector: Injector,
     pub(crate) pools: Arc<Pools>,
     pub(crate) dialer: Dialer,
@@ -115,6 +120,13 @@ pub(crate) struct Way {
     pub(crate) dice: fn() -> u64,
     pub(crate) meters: Meters,
     pub(crate) toll: Toll,
+}
+
+impl Way {
+    /// How a connection's requests behave: as it says, below the operator's ceilings.
+    pub(crate) fn settings(&self, connection: &Connection) -> EgressSettings {
+        self.ceilings.cap(connection.egress)
+    }
 }
 
 impl Egress {
@@ -137,12 +149,13 @@ impl Egress {
             .with_no_client_auth();
         let policy = Arc::new(config.policy);
         let dialer = Dialer { policy: Arc::clone(&policy), resolver: config.resolver };
-        let pools = Arc::new(Pools::new(dialer.clone(), tls.clone()));
+        let pools = Arc::new(Pools::new(dialer.clone(), tls.clone(), config.ceilings));
         let oauth =
             Oauth::new(Arc::clone(&vault), Arc::clone(&clock), Arc::clone(&policy), Arc::clone(&pools));
         let injector = Injector { vault, clock, oauth: Arc::new(oauth) };
         let (tls, dice, meters, toll) = (Arc::new(tls), config.dice, Meters::default(), config.toll);
-        Ok(Self(Arc::new(Way { policy, injector, pools, dialer, tls, dice, meters, toll })))
+        let ceilings = config.ceilings;
+        Ok(Self(Arc::new(Way { policy, ceilings, injector, pools, dialer, tls, dice, meters, toll })))
     }
 
     /// Sends a guest's request for its connection, as its settings say.
@@ -153,7 +166,19 @@ impl Egress {
         limits: SendLimits,
     ) -> Sent<AnswerBody> {
         let exchange = Exchange::begin(request.method(), request.uri());
-        let deadline = limits.deadline(&connection.egress);
+        let answer = self.send_as(&exchange, connection, request, limits).await;
+        Sent { answer, exchange }
+    }
+
+    /// [`Self::send`] for who wants the record also if it stops waiting.
+    pub async fn send_as(
+        &self,
+        exchange: &Exchange,
+        connection: &Arc<Connection>,
+        request: Request<Body>,
+        limits: SendLimits,
+    ) -> Result<Response<AnswerBody>, EgressError> {
+        let deadline = limits.deadline(self.0.settings(connection));
         let body_bytes = limits.body_bytes;
         let (way, connection) = (Arc::clone(&self.0), Arc::clone(connection));
         let toll = (self.0.toll)(&connection.tenant).map_err(EgressError::Denied);
@@ -172,7 +197,7 @@ impl Egress {
             tracing::info!(tenant.id = %tenant, connection.name = %connection, egress.origin = origin, %error, "no answer from `{origin}` for connection `{connection}`: {error}");
         }
         self.0.meters.count(&journey.connection, &exchange.info(), answer.is_err());
-        Sent { answer, exchange }
+        answer
     }
 
     /// What all exchanges came to, in Prometheus' text format; if `by_connection`,

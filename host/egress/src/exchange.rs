@@ -139,7 +139,8 @@ impl std::fmt::Display for ExchangeInfo {
 }
 
 impl Exchange {
-    pub(crate) fn begin(method: &Method, uri: &Uri) -> Self {
+    /// One that begins now.
+    pub fn begin(method: &Method, uri: &Uri) -> Self {
         let mut path = uri.path().to_owned();
         path.truncate(path.floor_char_boundary(MAX_PATH));
         Self(Arc::new(Progress {

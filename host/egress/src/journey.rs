@@ -78,7 +78,7 @@ impl Copied {
 impl Journey {
     /// From hop to hop.
     pub(crate) async fn answer(&self, mut request: Request<Body>) -> Answer {
-        let (mut hops, mut with_credentials) = (self.connection.egress.redirects, true);
+        let (mut hops, mut with_credentials) = (self.way.settings(&self.connection).redirects, true);
         loop {
             let cleared = clear(&self.connection, &self.way.policy, request, &self.exchange)?;
             let sent = if hops > 0 { Copied::of(&cleared) } else { None };

@@ -21,30 +21,30 @@ use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 use tokio::time::Instant;
 
-/// The most bytes that all caches of a host hold together: a sixteenth of a
-/// small host's 4 GiB.
-const MAX_HELD: u64 = 256 << 20;
 /// What an entry costs besides its body and headers.
 const OVERHEAD: u64 = 512;
 
-/// How much all caches of a host hold.
-#[derive(Clone, Default)]
+/// How much more all caches of a host may hold.
+#[derive(Clone)]
 pub(crate) struct Budget(Arc<AtomicU64>);
 
 /// A part of the budget; gives itself back.
 struct Share(Budget, u64);
 
 impl Budget {
+    pub(crate) fn of(bytes: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(bytes)))
+    }
+
     fn take(&self, bytes: u64) -> Option<Share> {
-        let more = |held: u64| held.checked_add(bytes).filter(|held| *held <= MAX_HELD);
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).ok()?;
         Some(Share(self.clone(), bytes))
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(self.1, Ordering::Relaxed);
+        self.0.0.fetch_add(self.1, Ordering::Relaxed);
     }
 }
 
@@ -243,9 +243,10 @@ mod tests {
 
     const SPEC: CacheSpec = CacheSpec { bytes: 64 << 10, entries: 10, stale_if_error_s: 60 };
     const URL: &str = "https://a.example/x";
+    const ROOM: u64 = 1 << 20;
 
     fn keep() -> Keep {
-        Keep::new(SPEC, Budget::default())
+        Keep::new(SPEC, Budget::of(ROOM))
     }
 
     fn read(headers: &[(&str, &str)]) -> Request<()> {
@@ -349,7 +350,7 @@ mod tests {
 
     #[test]
     fn bytes_and_entries_are_bounded_and_given_back() {
-        let budget = Budget::default();
+        let budget = Budget::of(ROOM);
         let keep = Keep::new(SPEC, budget.clone());
         for at in 0..100 {
             let request = Request::get(format!("https://a.example/{at}")).body(()).unwrap();
@@ -361,8 +362,8 @@ mod tests {
         keep.take_in(&read(&[]), None, None, large, Instant::now());
         assert_eq!(state(&keep, &read(&[]), Instant::now()), "nothing");
         drop(keep);
-        assert_eq!(budget.0.load(Ordering::Relaxed), 0);
-        let all = budget.take(MAX_HELD).unwrap();
+        assert_eq!(budget.0.load(Ordering::Relaxed), ROOM);
+        let all = budget.take(ROOM).unwrap();
         assert!(budget.take(1).is_none());
         drop(all);
         assert!(budget.take(1).is_some());
@@ -389,7 +390,7 @@ mod tests {
                 keep.take_in(&request, None, Some(&stale), answer(304, &told, ""), at);
                 keep.known(&request, None, at);
             }
-            let fresh = Keep::new(SPEC, Budget::default());
+            let fresh = Keep::new(SPEC, Budget::of(ROOM));
             let mut told = told;
             told.push(("cache-control", "no-store"));
             fresh.take_in(&request, None, None, answer(200, &told, "x"), now);

@@ -14,6 +14,7 @@
 mod address;
 mod answer;
 mod body;
+mod ceilings;
 mod client;
 mod conduct;
 mod dial;
@@ -41,6 +42,7 @@ mod vault;
 pub use address::is_public;
 pub use answer::AnswerBody;
 pub use body::{Body, BoxError, empty_body, full_body, streamed_body};
+pub use ceilings::Ceilings;
 pub use client::{Egress, EgressConfig, EgressSetupError, SendLimits, Sent, Toll};
 pub use error::EgressError;
 pub use exchange::{Exchange, ExchangeInfo, Refusal, Source};

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::body::Outgoing;
+use crate::ceilings::Ceilings;
 use crate::dial::{Connector, Dialer};
 use crate::inject::Identity;
 use crate::kept::{Budget, Keep};
@@ -84,6 +85,7 @@ pub(crate) struct Pools {
     dialer: Dialer,
     tls: Arc<ClientConfig>,
     tasks: TaskTracker,
+    ceilings: Ceilings,
     budget: Budget,
     slots: Mutex<Slots>,
 }
@@ -96,12 +98,13 @@ struct Slots {
 }
 
 impl Pools {
-    pub(crate) fn new(dialer: Dialer, tls: ClientConfig) -> Self {
+    pub(crate) fn new(dialer: Dialer, tls: ClientConfig, ceilings: Ceilings) -> Self {
         Self {
             dialer,
             tls: Arc::new(tls),
             tasks: TaskTracker::new(),
-            budget: Budget::default(),
+            ceilings,
+            budget: Budget::of(ceilings.all_caches_bytes),
             slots: Mutex::default(),
         }
     }
@@ -120,11 +123,12 @@ impl Pools {
     fn slot(&self, connection: &Connection, identity: Option<&Identity>) -> Arc<Pool> {
         let identified = identity.map(|identity| identity.digest);
         let key = (connection.tenant.clone(), connection.name.clone(), identified);
+        let settings = self.ceilings.cap(connection.egress);
         let mut slots = self.slots.lock();
         slots.now += 1;
         let now = slots.now;
         if let Some((used, pool)) = slots.by_key.get_mut(&key)
-            && pool.settings == connection.egress
+            && pool.settings == settings
         {
             *used = now;
             return Arc::clone(pool);
@@ -133,7 +137,7 @@ impl Pools {
             let oldest = slots.by_key.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| key.clone());
             oldest.and_then(|key| slots.by_key.remove(&key));
         }
-        let pool = Arc::new(self.open(connection.egress, identity));
+        let pool = Arc::new(self.open(settings, identity));
         slots.by_key.insert(key, (now, Arc::clone(&pool)));
         pool
     }
@@ -218,7 +222,7 @@ mod tests {
             .unwrap()
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
-        let pools = Pools::new(dialer, tls);
+        let pools = Pools::new(dialer, tls, Ceilings::default());
         let of = |at: usize| pools.of(&connection(&format!("c-{at}")));
         let (first, second) = (of(0), of(1));
         for at in 2..MAX_POOLS {

@@ -146,7 +146,7 @@ pub(crate) fn finish<T, U>(
         guest_us: micros(driven.guest),
         ..state.usage()
     };
-    let mut log = std::mem::take(&mut state.call.log);
+    let mut log = state.call.take_log();
     log.extend(written);
     let outcome = match (driven.result, state.call.meter.passed()) {
         // Passed inside a WASI host function, where no trap could be raised.

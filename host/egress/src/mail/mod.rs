@@ -92,8 +92,9 @@ pub(crate) async fn send(
 ) -> (Result<String, MailError>, Exchange) {
     let method = Method::from_bytes(b"MAIL").unwrap_or_default();
     let exchange = Exchange::begin(&method, &Uri::from_static("/"));
-    let deadline = limits.deadline(&connection.egress);
-    let body_bytes = limits.body_bytes.min(connection.egress.request_bytes);
+    let settings = way.settings(connection);
+    let deadline = limits.deadline(settings);
+    let body_bytes = limits.body_bytes.min(settings.request_bytes);
     let result = match (way.toll)(&connection.tenant) {
         Ok(()) => {
             let sending = Box::pin(hand_over(way, connection, server, mail, body_bytes, deadline, &exchange));

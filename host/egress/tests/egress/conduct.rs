@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use host_egress::{BoxError, EgressError, Refusal, full_body, streamed_body};
+use host_egress::{BoxError, Ceilings, EgressConfig, EgressError, Refusal, full_body, streamed_body};
 use host_model::resource::{Connection, EgressSpec};
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{Upstream, World, get, granted, read_head, request};
+use crate::support::{Upstream, World, get, granted, opened, read_head, request};
 
 fn behaving(origins: &[&str], egress: &str) -> Arc<Connection> {
     let spec: EgressSpec = serde_json::from_str(egress).unwrap();
@@ -72,6 +72,24 @@ async fn what_will_not_pass_is_not_repeated_and_tries_are_bounded() {
     let crm = behaving(&[&busy.origin()], RETRY);
     assert_eq!(World::open_to(&[&busy]).get(&crm, &busy.url("/")).await.unwrap().status(), 503);
     assert_eq!(busy.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_operator_allows_at_most_holds_whatever_a_connection_says() {
+    let upstream = in_turn(&[503, 503, 200]).await;
+    let crm = behaving(&[&upstream.origin()], RETRY);
+    let world = |ceilings| {
+        World::with(EgressConfig { policy: opened(&[&upstream]), ceilings, ..EgressConfig::default() })
+    };
+    let few = world(Ceilings { tries: 2, ..Ceilings::default() });
+    assert_eq!(few.send(&crm, get(&upstream.url("/"))).await.exchange.info().tries, 2);
+    let small = world(Ceilings { request_bytes: 4, ..Ceilings::default() });
+    let large = request("PUT", &upstream.url("/"), &[]).map(|_| full_body("hello"));
+    let sent = small.send(&crm, large).await;
+    assert!(sent.answer.is_err(), "{:?}", sent.answer.map(|answer| answer.status()));
+    let short = world(Ceilings { total: Some(Duration::ZERO), ..Ceilings::default() });
+    let sent = short.send(&crm, get(&upstream.url("/"))).await;
+    assert!(matches!(sent.answer, Err(EgressError::Timeout)));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use host_model::bounds::Bounds;
-use host_model::outcome::{Bound, Outcome};
+use host_model::outcome::{Bound, Level, Outcome};
 use host_sandbox::{BodyError, CallFailed, PrepareError};
 use http_body_util::{BodyExt, Full};
 
@@ -96,4 +96,36 @@ async fn more_random_bytes_than_a_call_gives_end_the_call() {
         matches!(&finished.outcome, Outcome::Trapped(why) if why.contains("exceeds limit")),
         "{finished:?}"
     );
+}
+
+#[tokio::test]
+async fn an_exchange_of_wasi_leaves_its_line_also_if_nobody_waits_for_it() {
+    let imports = r#"
+        (import "wasi:http/types@0.2.12" "[constructor]fields" (func $fields (result i32)))
+        (import "wasi:http/types@0.2.12" "[constructor]outgoing-request" (func $request (param i32) (result i32)))
+        (import "wasi:http/types@0.2.12" "[method]outgoing-request.set-scheme"
+            (func $scheme (param i32 i32 i32 i32 i32) (result i32)))
+        (import "wasi:http/types@0.2.12" "[method]outgoing-request.set-authority"
+            (func $authority (param i32 i32 i32 i32) (result i32)))
+        (import "wasi:http/outgoing-handler@0.2.12" "handle" (func $handle (param i32 i32 i32 i32)))
+        (import "wasi:http/types@0.2.12" "[method]future-incoming-response.subscribe"
+            (func $subscribe (param i32) (result i32)))
+        (import "wasi:io/poll@0.2.12" "[method]pollable.block" (func $block (param i32)))"#;
+    let guest = |then: &str| {
+        let body = format!(
+            "(local $it i32) (local.set $it (call $request (call $fields)))
+             (drop (call $scheme (local.get $it) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
+             (drop (call $authority (local.get $it) (i32.const 1) (i32.const 128) (i32.const 11)))
+             (call $handle (local.get $it) (i32.const 0) (i32.const 0) (i32.const 4096))
+             {then} (call $one)"
+        );
+        connector(imports, r#"(data (i32.const 128) "127.0.0.1:1")"#, &body)
+    };
+    let wait = "(call $block (call $subscribe (i32.load (i32.const 4104))))";
+    for (then, want) in [(wait, "GET http://127.0.0.1:1/: no answer in "), ("", "GET ")] {
+        let finished = Lab::start().go(guest(then), Bounds::default(), "1").await;
+        let log: Vec<_> = finished.log.iter().map(|line| (line.level, line.text.as_str())).collect();
+        let [(Level::Debug, line)] = log[..] else { panic!("{log:?}") };
+        assert!(line.starts_with(want) && line.contains(": no answer in "), "{line}");
+    }
 }
