@@ -6,6 +6,20 @@ mod world;
 use serde_json::{Value, json};
 use world::*;
 
+/// `CN=Partner CA`, valid for a hundred years; nobody has its key.
+const AUTHORITY: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBgjCCASegAwIBAgIUaf2ZVjvK9D5F9K2TwBZkIH2UIPMwCgYIKoZIzj0EAwIw\n\
+FTETMBEGA1UEAwwKUGFydG5lciBDQTAgFw0yNjExMjEyMjUxMzZaGA8yMTI2MTAy\n\
+ODIyNTEzNlowFTETMBEGA1UEAwwKUGFydG5lciBDQTBZMBMGByqGSM49AgEGCCqG\n\
+SM49AwEHA0IABOmLiTa0H6amorC1PlLAjtDa6mx9vt0WxjGzrg1JaS/rNhzLGBb4\n\
+Y/4C1CegyZ0zTCXdSjMWSVUEem0xyVaASQ2jUzBRMB0GA1UdDgQWBBQ64OvpuK6U\n\
+rE5zdqFcKuDrZnNc/TAfBgNVHSMEGDAWgBQ64OvpuK6UrE5zdqFcKuDrZnNc/TAP\n\
+BgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0kAMEYCIQDgmUXF/32MxSrPxJvw\n\
+O3pN8OKxckXz7pDNCFW19vMSeAIhALNHBswMX9DC2Hhd5qSrXY8gxxZE3WkWU74W\n\
+c8leo+Lx\n\
+-----END CERTIFICATE-----\n";
+
 /// Ways to verify webhooks, and whether each is one.
 fn ways() -> Vec<(Value, bool)> {
     let hmac = json!({ "secrets": ["a"], "header": "x-sign" });
@@ -17,6 +31,19 @@ fn ways() -> Vec<(Value, bool)> {
     vec![
         (json!("none"), true),
         (json!("mtls"), false),
+        (json!({ "mtls": { "authorities": [AUTHORITY] } }), true),
+        (
+            json!({ "mtls": {
+                "authorities": [AUTHORITY], "subject": "CN=crm", "names": ["dns:crm.example"],
+                "keys": [format!("sha256:{}", "0".repeat(64))],
+            } }),
+            true,
+        ),
+        (json!({ "mtls": { "authorities": [] } }), false),
+        (json!({ "mtls": { "authorities": ["partner-ca"] } }), false),
+        (json!({ "mtls": { "authorities": [AUTHORITY], "names": ["crm.example"] } }), false),
+        (json!({ "mtls": { "authorities": [AUTHORITY], "keys": ["c0ffee"] } }), false),
+        (json!({ "mtls": { "authorities": [AUTHORITY], "secrets": ["a"] } }), false),
         (json!("any"), false),
         (json!({ "standard-webhooks": { "secrets": ["a"], "headers": "svix", "tolerance-s": 60 } }), true),
         (json!({ "standard-webhooks": { "secrets": ["a"], "headers": "other" } }), false),

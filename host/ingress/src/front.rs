@@ -20,12 +20,19 @@ use tower_service::Service;
 use crate::alarm::Alarm;
 use crate::peer::sender;
 use crate::reply::Audience;
-use crate::{Address, Inbound, Limits, Refusal, Reply};
+use crate::{Address, Certificates, Inbound, Limits, Refusal, Reply};
 
 /// What comes after ingress: routing, admission, runs, the sandbox.
 pub trait Stages: Send + Sync + 'static {
     /// The rest of one request's life. Dropped if the caller goes away.
     fn serve(&self, inbound: Inbound) -> impl Future<Output = Result<Reply, Refusal>> + Send;
+}
+
+/// The other end of a connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Caller {
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) certificates: Option<Certificates>,
 }
 
 /// Everything that a request may want: `/hooks/…` (any method), `/run/…`
@@ -49,20 +56,15 @@ impl<S: Stages> Front<S> {
         Self { proxies, ..self }
     }
 
-    /// Answers one request; `socket` is its connection's other end, whose time limits ring `alarm`.
-    pub(crate) async fn answer<B>(
-        &self,
-        request: Request<B>,
-        socket: Option<IpAddr>,
-        alarm: &Alarm,
-    ) -> Response
+    /// Answers one request of a connection, whose time limits ring `alarm`.
+    pub(crate) async fn answer<B>(&self, request: Request<B>, caller: Caller, alarm: &Alarm) -> Response
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
         match Address::of(request.uri().path()) {
-            Some(_) => self.stage(request.map(Body::new), socket, alarm).await,
-            None => match self.rest.clone().call(self.with_peer(request, socket)).await {
+            Some(_) => self.stage(request.map(Body::new), caller, alarm).await,
+            None => match self.rest.clone().call(self.with_peer(request, caller.address)).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             },
@@ -78,9 +80,10 @@ impl<S: Stages> Front<S> {
         request
     }
 
-    async fn stage(&self, request: Request<Body>, socket: Option<IpAddr>, alarm: &Alarm) -> Response {
-        let peer = socket.and_then(|socket| sender(socket, request.headers(), &self.proxies));
-        let inbound = match Inbound::new(request, peer, &self.limits, alarm.clone()) {
+    async fn stage(&self, request: Request<Body>, caller: Caller, alarm: &Alarm) -> Response {
+        let address = caller.address.and_then(|socket| sender(socket, request.headers(), &self.proxies));
+        let caller = Caller { address, ..caller };
+        let inbound = match Inbound::new(request, caller, &self.limits, alarm.clone()) {
             Ok(inbound) => inbound,
             Err(refusal) => return refusal.into_response(),
         };

@@ -12,7 +12,8 @@ use http_body_util::BodyExt;
 
 use crate::address::{Address, is_decodable};
 use crate::alarm::Alarm;
-use crate::{Limits, Prefer, Refusal, headers};
+use crate::front::Caller;
+use crate::{Certificates, Limits, Prefer, Refusal, headers};
 
 /// The most bytes of an `Idempotency-Key`: it becomes part of a storage key.
 const MAX_KEY: usize = 255;
@@ -38,6 +39,9 @@ pub struct Inbound {
     pub idempotency_key: Option<String>,
     /// Who sent it, as far as the host and the proxies that it trusts can tell.
     pub peer: Option<IpAddr>,
+    /// The client certificate that its connection was opened with, if the
+    /// listener is one of TLS and the caller has one. Not checked yet.
+    pub certificates: Option<Certificates>,
     /// The caller's token, for `/run`. Hooks need none and get none.
     pub token: Option<Bearer>,
     body_bytes: usize,
@@ -65,7 +69,7 @@ impl Inbound {
     /// Checks everything that can be told without reading the body.
     pub(crate) fn new(
         request: Request<Body>,
-        peer: Option<IpAddr>,
+        caller: Caller,
         limits: &Limits,
         alarm: Alarm,
     ) -> Result<Self, Refusal> {
@@ -86,7 +90,8 @@ impl Inbound {
             None => return Err(Refusal::NoRoute),
         };
         Ok(Self {
-            peer,
+            peer: caller.address,
+            certificates: caller.certificates,
             prefer: Prefer::of(&head.headers, limits.longest_wait),
             idempotency_key: idempotency_key(&head.headers)?,
             token,

@@ -28,6 +28,7 @@ mod serve;
 mod stall;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod unread;
 
 pub use address::Address;
@@ -37,4 +38,5 @@ pub use limits::Limits;
 pub use prefer::Prefer;
 pub use refusal::Refusal;
 pub use reply::Reply;
-pub use serve::{Drained, Settings, serve};
+pub use serve::{Drained, Listener, Settings, serve};
+pub use tls::{Certificates, Tls, TlsError, TlsFiles};

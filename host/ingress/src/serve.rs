@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +16,14 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::alarm::Alarm;
-use crate::front::{Front, Stages};
+use crate::front::{Caller, Front, Stages};
 use crate::stall::Stalling;
+use crate::tls::Tls;
 use crate::unread::Watched;
 
 /// The most bytes of a request's head, and of a piece of a body. hyper's own
@@ -35,11 +38,15 @@ const LINGER_BYTES: u64 = 16 << 20;
 /// How long that may take; a place among the connections is held meanwhile.
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
-/// What all connections together may take.
+/// What all connections of one listener together may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Connections at once. More wait in the kernel's queue.
     pub connections: NonZeroUsize,
+    /// Of these, how many may be shaking hands, where there is TLS.
+    pub handshakes: NonZeroUsize,
+    /// How long a handshake may take.
+    pub handshake_time: Duration,
     /// How long a request's head may take, and how long a connection may idle before it.
     pub head_time: Duration,
     /// How long a caller may take nothing of what it is sent.
@@ -53,6 +60,9 @@ impl Default for Settings {
         Self {
             // At 64 KiB of buffer each, 128 MiB at worst.
             connections: NonZeroUsize::MIN.saturating_add(2_047),
+            // Senders that never finish leave most places to those that have.
+            handshakes: NonZeroUsize::MIN.saturating_add(255),
+            handshake_time: Duration::from_secs(10), // two round trips to anywhere, and a lost packet
             head_time: Duration::from_secs(30),
             stall_time: Duration::from_secs(30),
             grace: Duration::from_secs(30),
@@ -69,6 +79,21 @@ pub enum Drained {
     TimedOut,
 }
 
+/// Where connections come in.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket.
+    pub socket: TcpListener,
+    /// Over TLS, or else in the clear.
+    pub tls: Option<Arc<Tls>>,
+}
+
+/// What a connection holds while it lasts, and while it shakes hands.
+struct Place {
+    connection: OwnedSemaphorePermit,
+    handshake: Option<OwnedSemaphorePermit>,
+}
+
 /// How a connection is told to end.
 struct End {
     /// After the request that it is at.
@@ -79,31 +104,46 @@ struct End {
 
 /// Serves connections until `stop`, then lets requests under way end.
 pub async fn serve<S: Stages>(
-    listener: TcpListener,
-    front: Front<S>,
+    listener: Listener,
+    front: Arc<Front<S>>,
     settings: Settings,
     stop: CancellationToken,
 ) -> Drained {
-    let places = Arc::new(Semaphore::new(settings.connections.get().min(Semaphore::MAX_PERMITS)));
-    let front = Arc::new(front);
+    let Listener { socket, tls } = listener;
+    let places = |count: NonZeroUsize| Arc::new(Semaphore::new(count.get().min(Semaphore::MAX_PERMITS)));
+    let (places, handshakes) = (places(settings.connections), places(settings.handshakes));
+    let handshakes = tls.is_some().then_some(handshakes);
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     loop {
         let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&socket, &places, handshakes.as_ref()) => accepted,
         };
         let Some((stream, place)) = accepted else { continue };
         // Children: every look at a token takes its lock, which connections should not share.
         let end = End { stop: stop.child_token(), cut: cut.child_token() };
-        let connection = connection(stream, Arc::clone(&front), settings, end);
+        let (tls, front) = (tls.clone(), Arc::clone(&front));
         connections.spawn(async move {
-            let _place = place;
-            connection.await;
+            let Place { connection: _held, handshake } = place;
+            match tls {
+                None => {
+                    let caller = Caller { address: address(&stream), certificates: None };
+                    connection(stream, caller, front, settings, end).await;
+                }
+                Some(tls) => {
+                    let shaken = shake(stream, &tls, settings.handshake_time);
+                    let shaken = Box::pin(end.stop.run_until_cancelled(shaken)).await;
+                    drop(handshake);
+                    if let Some(Some((stream, caller))) = shaken {
+                        Box::pin(connection(stream, caller, front, settings, end)).await;
+                    }
+                }
+            }
         });
     }
-    drop(listener); // from now on connections are refused, not left waiting
+    drop(socket); // from now on connections are refused, not left waiting
     connections.close();
     if tokio::time::timeout(settings.grace, connections.wait()).await.is_ok() {
         return Drained::Clean;
@@ -115,13 +155,20 @@ pub async fn serve<S: Stages>(
 }
 
 async fn accept(
-    listener: &TcpListener,
+    socket: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    handshakes: Option<&Arc<Semaphore>>,
+) -> Option<(TcpStream, Place)> {
     // Never closed, so always `Ok`.
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
+    let connection = Arc::clone(places).acquire_owned().await.ok()?;
+    let handshake = match handshakes {
+        Some(handshakes) => Some(Arc::clone(handshakes).acquire_owned().await.ok()?),
+        None => None,
+    };
+    match socket.accept().await {
+        // Answers are small and whole; waiting to fill a packet only delays them.
+        Ok((stream, _)) if stream.set_nodelay(true).is_err() => None, // already gone
+        Ok((stream, _)) => Some((stream, Place { connection, handshake })),
         Err(error) if is_callers(&error) => None,
         Err(error) => {
             tracing::error!(cause = %error, "cannot accept connections; trying again");
@@ -131,26 +178,47 @@ async fn accept(
     }
 }
 
+/// Who speaks TLS, within the time for it.
+async fn shake(stream: TcpStream, tls: &Tls, time: Duration) -> Option<(TlsStream<TcpStream>, Caller)> {
+    let address = address(&stream);
+    match tokio::time::timeout(time, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let certificates = stream.get_ref().1.peer_certificates().map(Arc::from);
+            Some((stream, Caller { address, certificates }))
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(cause = %error, "a handshake failed");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+fn address(stream: &TcpStream) -> Option<IpAddr> {
+    stream.peer_addr().ok().map(|peer| peer.ip())
+}
+
 /// The caller went away before it was accepted.
 fn is_callers(error: &io::Error) -> bool {
     use io::ErrorKind as K;
     matches!(error.kind(), K::ConnectionAborted | K::ConnectionReset | K::ConnectionRefused | K::Interrupted)
 }
 
-async fn connection<S: Stages>(stream: TcpStream, front: Arc<Front<S>>, settings: Settings, end: End) {
-    // Answers are small and whole; waiting to fill a packet only delays them.
-    if stream.set_nodelay(true).is_err() {
-        return; // already gone
-    }
+async fn connection<S: Stages>(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    caller: Caller,
+    front: Arc<Front<S>>,
+    settings: Settings,
+    end: End,
+) {
     let alarm = Alarm::default();
     let timer = alarm.clone();
-    let socket = stream.peer_addr().ok().map(|peer| peer.ip());
     // Boxed, so that the connection can be taken apart at its end.
     let service = service_fn(move |request: Request<Incoming>| {
         let (request, unread) = Watched::request(request);
-        let (front, alarm) = (Arc::clone(&front), alarm.clone());
+        let (front, alarm, caller) = (Arc::clone(&front), alarm.clone(), caller.clone());
         Box::pin(async move {
-            Ok::<_, Infallible>(unread.close_after(front.answer(request, socket, &alarm).await))
+            Ok::<_, Infallible>(unread.close_after(front.answer(request, caller, &alarm).await))
         })
     });
     let stream = TokioIo::new(Stalling::new(stream, settings.stall_time));

@@ -3,6 +3,7 @@
 mod replies;
 mod requests;
 mod sockets;
+mod tls;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -44,7 +45,7 @@ fn echo(limits: Limits) -> Front<Scripted> {
 }
 
 async fn send(front: &Front<Scripted>, request: Request<Body>) -> Response {
-    front.answer(request, None, &alarm::Alarm::default()).await
+    front.answer(request, front::Caller::default(), &alarm::Alarm::default()).await
 }
 
 async fn body_of(response: Response) -> bytes::Bytes {

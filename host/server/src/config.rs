@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use host_admission::Limits;
 use host_capabilities::KvQuota;
-use host_egress::{Closing, Opening, Policy};
+use host_egress::{Ceilings, Closing, Opening, Policy};
 use host_model::bounds::{Bounds, BoundsSpec};
 use host_model::forbidden::{Forbidden, ForbiddenGrant, ForbiddenPackage};
 use host_model::quota::QuotasSpec;
@@ -17,8 +17,10 @@ use host_model::suggest::explain_unknown;
 use host_sandbox::EngineSettings;
 use serde::Deserialize;
 
+use crate::ceilings::CeilingsFile;
 use crate::logins::{self, OidcConfig, OidcFile};
 use crate::master_keys::{KeySources, SecretsFile};
+use crate::tls::TlsListener;
 use crate::vitals::Reserves;
 
 /// Seconds of a day.
@@ -30,6 +32,8 @@ const DAY: u64 = 86_400;
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct ConfigFile {
     server: ServerFile,
+    /// A listener with TLS. None: there is the one of `[server]`, in the clear, alone.
+    tls: Option<TlsListener>,
     admission: AdmissionFile,
     sandbox: SandboxFile,
     egress: EgressFile,
@@ -59,7 +63,7 @@ struct ServerFile {
     grace_ms: u64,
     /// The largest body of a webhook or run that is read whole.
     body_bytes: usize,
-    /// Connections at once; each may hold 64 KiB.
+    /// Connections at once of each listener; each may hold 64 KiB, over TLS three times that.
     connections: NonZeroUsize,
     /// Proxies in front of this host, `10.0.0.0/8`: whom they name last in
     /// `X-Forwarded-For` is who sent a request. None: whoever connects did.
@@ -127,6 +131,8 @@ struct EgressFile {
     /// Hosts and ranges that nobody may reach, whatever is open or granted:
     /// `example.com`, `*.example.com`, `203.0.113.0/24`.
     closed: Vec<Closing>,
+    /// What any connection's `egress:` may come to.
+    ceilings: CeilingsFile,
     /// Whether `/metrics`, which anybody may read, names tenants and connections.
     metrics_by_connection: bool,
 }
@@ -216,6 +222,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where to listen for TLS, and with what.
+    pub tls: Option<TlsListener>,
     /// Where the outside reaches this host, without a slash at its end.
     pub public_url: Option<String>,
     /// How long a stopping host waits.
@@ -242,6 +250,8 @@ pub struct Config {
     pub engine: EngineSettings,
     /// What the operator opens.
     pub policy: Policy,
+    /// What any connection's requests may come to.
+    pub ceilings: Ceilings,
     /// What the operator forbids.
     pub forbidden: Forbidden,
     /// Whether metrics name tenants and connections.
@@ -268,6 +278,11 @@ impl Config {
         let config = read(file)?.resolve(data, listen, compiler)?;
         Ok(Self { file: file.map(Path::to_owned), ..config })
     }
+}
+
+/// The file's part on TLS alone.
+pub(crate) fn tls_listener(file: Option<&Path>) -> anyhow::Result<Option<TlsListener>> {
+    Ok(read(file)?.tls)
 }
 
 /// The file's part on master keys alone, as it is now.
@@ -302,6 +317,7 @@ impl ConfigFile {
             data,
             artefacts,
             listen: listen.unwrap_or(self.server.listen),
+            tls: self.tls,
             public_url: self.server.public_url.as_deref().map(public_url).transpose()?,
             grace,
             ingress: host_ingress::Limits { body_bytes: self.server.body_bytes, ..Default::default() },
@@ -332,6 +348,7 @@ impl ConfigFile {
                 warm_slots: self.sandbox.warm_slots,
                 ..EngineSettings::default()
             },
+            ceilings: self.egress.ceilings.resolve()?,
             policy: Policy { open: self.egress.open, closed: self.egress.closed },
             forbidden: Forbidden { packages: self.packages.forbidden, grants: self.grants.forbidden },
             metrics_by_connection: self.egress.metrics_by_connection,

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use host_audit::{Act, Audit, Broken, Chain, Deed, Outcome, Settings, Which};
 use host_control::Waits;
 use host_egress::{MasterKey, Vault, refused_grants};
+use host_model::clock::Clock;
 use host_model::resource::open_hooks;
 use host_sandbox::{Allocation, EngineSettings};
 use host_store::{SledStore, Store};
@@ -17,7 +18,7 @@ use host_store::{SledStore, Store};
 use crate::clock::SystemClock;
 use crate::master_keys::say;
 use crate::server::STORE;
-use crate::vitals;
+use crate::{tls, vitals};
 
 /// Says what it finds on standard output, one line each; fails on what is wrong.
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
@@ -77,7 +78,7 @@ pub async fn examine(
         out.get_ref().sync_all()?;
         println!("backup: {} entries in `{}`", summary.entries, to.display());
     }
-    let wrong: Vec<_> = tampered.into_iter().chain(wrong).collect();
+    let wrong: Vec<_> = tampered.into_iter().chain(wrong).chain(examine_tls(config)?).collect();
     if wrong.is_empty() { Ok(ExitCode::SUCCESS) } else { bail!(wrong.join("\n")) }
 }
 
@@ -101,6 +102,21 @@ async fn examine_audit(audit: &Audit, store: &Arc<dyn Store>) -> anyhow::Result<
     });
     let told: Vec<_> = told.collect();
     Ok((!told.is_empty()).then(|| told.join("\n")))
+}
+
+/// Can the certificate that the host shows be used, and for how long?
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+fn examine_tls(config: Option<&Path>) -> anyhow::Result<Option<String>> {
+    let Some(listener) = crate::config::tls_listener(config)? else { return Ok(None) };
+    let expires = match listener.load() {
+        Ok(tls) => tls.expires(),
+        Err(error) => return Ok(Some(format!("[tls] {error}"))),
+    };
+    println!("tls: the certificate is good until {expires}");
+    if let Some(warning) = tls::warning(expires, SystemClock.now()) {
+        println!("warning: {warning}");
+    }
+    Ok(None)
 }
 
 /// Does the master key open the store, and what is under an older one? What is

@@ -10,12 +10,15 @@ use axum::routing::get;
 use axum::{Json, Router};
 use host_admission::Admission;
 use host_egress::Egress;
+use host_ingress::Tls;
+use host_model::clock::Clock;
 use host_sandbox::Sandbox;
 use host_store::SledStore;
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::tls;
 use crate::vitals::Vitals;
 
 /// What health is told from.
@@ -27,6 +30,8 @@ pub(crate) struct Health {
     /// Whether tenants and connections are named in metrics.
     pub(crate) metrics_by_connection: bool,
     pub(crate) vitals: Arc<Vitals>,
+    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -50,7 +55,13 @@ async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, Json<Value>) {
     }
     because.extend(health.vitals.short().map(|what| format!("the host is short of {what}")));
     let status = if because.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": because.is_empty(), "because": because })))
+    let mut told = json!({ "ready": because.is_empty(), "because": because });
+    // Whoever is asked for a certificate sees that it is over; until then it serves.
+    let warning = health.tls.as_ref().and_then(|tls| tls::warning(tls.expires(), health.clock.now()));
+    if let (Some(warning), Some(told)) = (warning, told.as_object_mut()) {
+        told.insert("warnings".into(), json!([warning]));
+    }
+    (status, Json(told))
 }
 
 /// Prometheus text format 0.0.4.
@@ -70,6 +81,10 @@ async fn metrics(State(health): State<Arc<Health>>) -> ([(header::HeaderName, &'
     let left = health.vitals.left();
     line("wharf_memory_left_bytes", "gauge", left.memory.unwrap_or(0));
     line("wharf_disk_left_bytes", "gauge", left.disk.unwrap_or(0));
+    if let Some(tls) = &health.tls {
+        let expires = u64::try_from(tls.expires().timestamp()).unwrap_or(0);
+        line("wharf_tls_certificate_expires_seconds", "gauge", expires);
+    }
     text.push_str(&health.egress.metrics(health.metrics_by_connection));
     let _ = writeln!(text, "# TYPE wharf_build_info gauge");
     let _ = writeln!(

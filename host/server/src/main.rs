@@ -37,7 +37,7 @@ async fn up(config: Config) -> anyhow::Result<ExitCode> {
         println!("first start in `{}`; this is shown once, keep it", data.display());
         println!("operator token: {token}");
     }
-    println!("listening on http://{}", server.address());
+    println!("{}", server.listening());
 
     tokio::select! {
         _ = terminate.recv() => {}

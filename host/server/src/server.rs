@@ -10,12 +10,13 @@ use anyhow::Context;
 use axum::Router;
 use axum::routing::get;
 use bytes::Bytes;
+use futures::future::join_all;
 use host_admission::{Admission, Quotas};
 use host_audit::Audit;
 use host_capabilities::Capabilities;
 use host_control::{Catalog, Ceilings, Control, Outlet, Reader, Tokens};
 use host_egress::{Egress, EgressConfig, Vault};
-use host_ingress::Drained;
+use host_ingress::{Drained, Listener};
 use host_model::bounds::Bounds;
 use host_model::clock::Clock;
 use host_model::digest::Digest;
@@ -44,6 +45,7 @@ use crate::quotas::{self, Kept, UsageView};
 use crate::repair::RunsRepair;
 use crate::stages::Stages;
 use crate::step_tests::StepTested;
+use crate::tls::TlsListener;
 use crate::verification::{Logged, Verification};
 use crate::vitals::{self, Vitals};
 
@@ -53,8 +55,9 @@ pub(crate) const STORE: &str = "store";
 /// A host that serves.
 pub struct Server {
     address: SocketAddr,
+    tls_address: Option<SocketAddr>,
     operator_token: Option<String>,
-    http: tokio::task::JoinHandle<Drained>,
+    http: Vec<tokio::task::JoinHandle<Drained>>,
     admission: Arc<Admission>,
     runs: Arc<Runs>,
     sandbox: Arc<Sandbox>,
@@ -86,6 +89,7 @@ impl Server {
         let toll = quotas.clone();
         let egress = EgressConfig {
             policy: config.policy,
+            ceilings: config.ceilings,
             toll: Arc::new(move |tenant| toll.outbound(tenant).map_err(|passed| passed.to_string())),
             ..EgressConfig::default()
         };
@@ -124,6 +128,11 @@ impl Server {
         let listener = listener
             .with_context(|| format!("cannot listen on {}: is another host there?", config.listen))?;
         let address = listener.local_addr()?;
+        let over_tls = match &config.tls {
+            Some(tls) => Some(listen_tls(tls).await?),
+            None => None,
+        };
+        let tls_address = over_tls.as_ref().map(|listener| listener.socket.local_addr()).transpose()?;
         let public_url = config.public_url.unwrap_or_else(|| format!("http://{address}"));
         let settings = host_runs::Settings { public_url: public_url.clone().into(), ..config.runs };
         let runs = Runs::new(
@@ -224,6 +233,8 @@ impl Server {
             egress,
             metrics_by_connection: config.metrics_by_connection,
             vitals,
+            tls: over_tls.as_ref().and_then(|listener| listener.tls.clone()),
+            clock,
             stopping: stop_serving.clone(),
         };
         let router = Router::new()
@@ -233,11 +244,22 @@ impl Server {
             .merge(crate::health::router(health))
             .route("/", get(async || axum::response::Redirect::temporary("/api/v1/openapi.json")));
         let front = host_ingress::Front::new(stages, config.ingress, router).behind(config.trusted_proxies);
+        let front = Arc::new(front);
 
-        let serving = host_ingress::serve(listener, front, config.http, stop_serving.clone());
-        let http = background.spawn(serving);
+        if let Some(tls) = over_tls.as_ref().and_then(|listener| listener.tls.clone()) {
+            background.spawn(tls.follow(stop_background.clone()));
+        }
+        let in_the_clear = Listener { socket: listener, tls: None };
+        let listeners = [Some(in_the_clear), over_tls].into_iter().flatten();
+        let serve = |listener| {
+            let serving =
+                host_ingress::serve(listener, Arc::clone(&front), config.http, stop_serving.clone());
+            background.spawn(serving)
+        };
+        let http = listeners.map(serve).collect();
         Ok(Self {
             address,
+            tls_address,
             operator_token,
             http,
             admission,
@@ -249,9 +271,11 @@ impl Server {
         })
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Where it listens, a line each; programs that start a host read on
+    /// until the one in the clear, which comes last.
+    pub fn listening(&self) -> String {
+        let over_tls = self.tls_address.map(|address| format!("listening on https://{address}\n"));
+        format!("{}listening on http://{}", over_tls.unwrap_or_default(), self.address)
     }
 
     /// The operator's token, at the very first start. Only its hash is kept.
@@ -264,14 +288,23 @@ impl Server {
     pub async fn drain(self, grace: Duration) -> Drained {
         self.stop_serving.cancel();
         let (http, runs, calls) =
-            tokio::join!(self.http, self.runs.drain(grace), self.admission.drain(grace));
+            tokio::join!(join_all(self.http), self.runs.drain(grace), self.admission.drain(grace));
         let streams = tokio::time::timeout(grace, self.sandbox.drain()).await.is_ok();
         self.stop_background.cancel();
         self.background.close();
         self.background.wait().await;
-        let clean = matches!(http, Ok(Drained::Clean)) && runs && calls && streams;
+        let clean = http.iter().all(|it| matches!(it, Ok(Drained::Clean))) && runs && calls && streams;
         if clean { Drained::Clean } else { Drained::TimedOut }
     }
+}
+
+/// Listens for TLS, with a certificate that can be shown.
+async fn listen_tls(config: &TlsListener) -> anyhow::Result<Listener> {
+    let tls = config.load().context("[tls]")?;
+    let socket = TcpListener::bind(config.listen).await;
+    let socket = socket
+        .with_context(|| format!("[tls] cannot listen on {}: is another host there?", config.listen))?;
+    Ok(Listener { socket, tls: Some(Arc::new(tls)) })
 }
 
 /// A workflow waits for connectors, so its wall time is longer.

@@ -45,7 +45,8 @@ impl Verification {
             secrets.extend(value.map_err(Refusal::internal)?.map(|value| (secret.clone(), value)));
         }
         let now = self.clock.now();
-        let request = Request { headers: &inbound.headers, body: &body, peer: inbound.peer };
+        let certificates = inbound.certificates.as_deref().unwrap_or_default();
+        let request = Request { headers: &inbound.headers, body: &body, peer: inbound.peer, certificates };
         let verified = verify(policy, &Secrets::new(secrets), now, &request);
         for header in policy.secret_headers() {
             inbound.headers.remove(header);
@@ -85,6 +86,7 @@ fn challenge(policy: &Verify) -> &'static str {
     match policy {
         Verify::Basic(_) => "Basic realm=\"hooks\"",
         Verify::Bearer(_) => "Bearer",
+        Verify::Mtls(_) => "Certificate",
         _ => "Signature",
     }
 }

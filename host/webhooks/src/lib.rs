@@ -5,7 +5,7 @@
 //! whoever calls brings secrets, clock and bytes.
 //!
 //! Invariants
-//! - Nothing is taken for verified that no secret, key or range vouches for;
+//! - Nothing is taken for verified that no secret, key, authority or range vouches for;
 //!   a secret that is missing or unusable vouches for nothing.
 //! - The bytes that are signed are those that arrived.
 //! - Secrets and signatures are compared in constant time, by libraries.
@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod certificate;
 mod event;
 mod key;
 mod request;
@@ -78,6 +79,15 @@ pub enum Rejected {
     /// It is not known where it comes from.
     #[error("it is not known where it comes from")]
     NoAddress,
+    /// No client certificate was shown, or there was no TLS to show one in.
+    #[error("no client certificate was shown to the host's own TLS")]
+    NoCertificate,
+    /// None of the connection's authorities vouches for the certificate now.
+    #[error("no authority vouches for the client certificate: {0}")]
+    Chain(String),
+    /// An authority vouches for the certificate, and it is not the right one.
+    #[error("the client certificate is not the right one: {0}")]
+    Certificate(&'static str),
     /// The connection cannot verify anything: no secret is set.
     #[error("no secret is set: `wharf secret set {0}`")]
     NoSecret(SecretName),
@@ -155,6 +165,10 @@ pub fn verify(
             }
             None
         }
+        Verify::Mtls(spec) => {
+            certificate::verify(spec, now, request)?;
+            None
+        }
         Verify::All(parts) if !parts.is_empty() => {
             // What costs no hash first.
             let (dear, cheap): (Vec<_>, Vec<_>) = parts.iter().partition(|part| part.reads_body());
@@ -164,7 +178,7 @@ pub fn verify(
             }
             event
         }
-        Verify::Mtls | Verify::All(_) => return Err(Rejected::Policy),
+        Verify::All(_) => return Err(Rejected::Policy),
     };
     Ok(Verified { event })
 }

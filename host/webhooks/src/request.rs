@@ -6,6 +6,7 @@ use chrono::DateTime;
 use host_model::clock::Timestamp;
 use host_model::resource::verify::TimeFormat;
 use http::{HeaderMap, HeaderName};
+use rustls_pki_types::CertificateDer;
 
 use crate::Rejected;
 
@@ -21,6 +22,9 @@ pub struct Request<'a> {
     pub body: &'a [u8],
     /// Who sent it, if that is known.
     pub peer: Option<IpAddr>,
+    /// The client certificate whose key the sender has shown to hold, and what
+    /// it sent along to vouch for it; empty if it showed none.
+    pub certificates: &'a [CertificateDer<'static>],
 }
 
 impl<'a> Request<'a> {

@@ -1,5 +1,6 @@
 //! Signatures are made here with `hmac` and `sha2`, not with what verifies them.
 
+mod certificates;
 mod flips;
 mod refusals;
 mod rotation;
@@ -65,7 +66,12 @@ impl Sent {
         let secrets =
             Secrets::new(secrets.iter().map(|(name, value)| (name.parse().unwrap(), (*value).into())));
         let peer = self.peer.map(|peer| peer.parse().unwrap());
-        verify(policy, &secrets, at(now), &Request { headers: &self.headers, body: &self.body, peer })
+        verify(
+            policy,
+            &secrets,
+            at(now),
+            &Request { headers: &self.headers, body: &self.body, peer, certificates: &[] },
+        )
     }
 }
 

@@ -11,6 +11,7 @@ mod consent;
 mod lead;
 mod login;
 mod made;
+mod mtls;
 mod retaining;
 mod retrying;
 mod schedule;

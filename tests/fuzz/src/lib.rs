@@ -142,7 +142,7 @@ fn lets_in(data: &[u8]) -> usize {
         }
     }
     let lets_in = |policy: &Verify, secret: &str, body: &[u8]| {
-        let request = Request { headers: &headers, body, peer: None };
+        let request = Request { headers: &headers, body, peer: None, certificates: &[] };
         let secrets = Secrets::new([("key".parse().expect("a name"), secret.to_owned().into())]);
         host_webhooks::verify(policy, &secrets, NOW, &request).is_ok()
     };

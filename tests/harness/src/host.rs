@@ -15,6 +15,7 @@ pub struct HostBuilder {
     opened: Vec<String>,
     closed: Vec<String>,
     full_size: bool,
+    tls: Option<(String, String)>,
 }
 
 impl HostBuilder {
@@ -47,14 +48,27 @@ impl HostBuilder {
         self
     }
 
+    /// Gives the host a listener with TLS, which shows this.
+    #[must_use]
+    pub fn tls(mut self, shown: &crate::Identity) -> Self {
+        self.tls = Some((shown.certificate_pem(), shown.key_pem()));
+        self
+    }
+
     /// Starts the host on a fresh data folder.
     pub async fn start(self) -> Host {
         let data = tempfile::tempdir().unwrap();
         let config = data.path().join("wharf.toml");
         let cache = std::env::temp_dir().join("wharf-test-artefacts"); // compiled once for all tests
         let sizes = if self.full_size { "" } else { "slots = 100\nwarm-slots = 10\n" };
+        let tls = self.tls.map_or(String::new(), |shown| {
+            let [certificate, key] = tls_files(data.path());
+            std::fs::write(&certificate, shown.0).unwrap();
+            std::fs::write(&key, shown.1).unwrap();
+            format!("[tls]\nlisten = \"127.0.0.1:0\"\ncertificate = {certificate:?}\nkey = {key:?}\n")
+        });
         let text = format!(
-            "[egress]\nopen = [{}]\nclosed = [{}]\n[sandbox]\n{sizes}artefact-cache = \"{}\"\n{}",
+            "[egress]\nopen = [{}]\nclosed = [{}]\n[sandbox]\n{sizes}artefact-cache = \"{}\"\n{}{tls}",
             self.opened.join(", "),
             self.closed.join(", "),
             cache.display(),
@@ -65,6 +79,11 @@ impl HostBuilder {
         let operator = process.token.clone().expect("the first start prints the operator's token");
         Host { data, process, operator, client: Client::new() }
     }
+}
+
+/// Where a host's certificate and its key are.
+fn tls_files(folder: &Path) -> [std::path::PathBuf; 2] {
+    ["tls.pem", "tls.key"].map(|name| folder.join(name))
 }
 
 /// A running host.
@@ -78,6 +97,7 @@ pub struct Host {
 struct Process {
     child: Child,
     address: String,
+    tls_address: String,
     token: Option<String>,
 }
 
@@ -94,11 +114,14 @@ impl Process {
             .spawn()
             .unwrap();
         // Dropped, it ends the child, also if the test fails below.
-        let mut process = Self { child, address: String::new(), token: None };
+        let mut process = Self { child, address: String::new(), tls_address: String::new(), token: None };
         for line in BufReader::new(process.child.stdout.take().unwrap()).lines() {
             let line = line.unwrap();
             if let Some((_, text)) = line.split_once("operator token: ") {
                 process.token = Some(text.trim().to_owned());
+            }
+            if let Some((_, address)) = line.split_once("listening on https://") {
+                address.trim().clone_into(&mut process.tls_address);
             }
             if let Some((_, address)) = line.split_once("listening on http://") {
                 address.trim().clone_into(&mut process.address);
@@ -161,6 +184,17 @@ impl Host {
     /// Its address, for raw sockets.
     pub fn address(&self) -> std::net::SocketAddr {
         self.process.address.parse().unwrap()
+    }
+
+    /// Where it listens for TLS.
+    pub fn tls_address(&self) -> std::net::SocketAddr {
+        self.process.tls_address.parse().unwrap()
+    }
+
+    /// Replaces the files of the certificate that it shows.
+    pub fn replace_certificate(&self, certificate: &str, key: &str) {
+        let files = tls_files(self.data.path());
+        files.iter().zip([certificate, key]).for_each(|(file, text)| std::fs::write(file, text).unwrap());
     }
 
     /// Its process.

@@ -15,6 +15,7 @@ mod contract;
 mod eventually;
 mod host;
 mod lead;
+mod tls;
 mod wire;
 mod yaml;
 
@@ -24,6 +25,7 @@ pub use contract::{Function, functions};
 pub use eventually::eventually;
 pub use host::{Answer, Host, HostBuilder, Tenant};
 pub use lead::{LeadIntake, form};
+pub use tls::{Authority, HOST_NAME, Identity, Line, Sender};
 pub use wire::{Seen, Wire};
 pub use yaml::Connection;
 

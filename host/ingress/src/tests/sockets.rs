@@ -17,21 +17,26 @@ const SHORT: Duration = Duration::from_millis(100);
 /// Longer than any test may take.
 const LONG: Duration = Duration::from_secs(60);
 
-struct Server {
-    address: std::net::SocketAddr,
+pub(super) struct Server {
+    pub(super) address: std::net::SocketAddr,
     stop: CancellationToken,
     ended: JoinHandle<Drained>,
 }
 
-fn patient() -> Settings {
+pub(super) fn patient() -> Settings {
     Settings { head_time: LONG, stall_time: LONG, grace: LONG, ..Settings::default() }
 }
 
 async fn start(front: Front<Scripted>, settings: Settings) -> Server {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    start_with(front, settings, None).await
+}
+
+pub(super) async fn start_with(front: Front<Scripted>, settings: Settings, tls: Option<Arc<Tls>>) -> Server {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let listener = Listener { socket, tls };
     let stop = CancellationToken::new();
-    let ended = TaskTracker::new().spawn(serve(listener, front, settings, stop.clone()));
+    let ended = TaskTracker::new().spawn(serve(listener, Arc::new(front), settings, stop.clone()));
     Server { address, stop, ended }
 }
 
@@ -51,7 +56,7 @@ impl Server {
         socket
     }
 
-    async fn stopped(self) -> Drained {
+    pub(super) async fn stopped(self) -> Drained {
         self.stop.cancel();
         self.ended.await.unwrap()
     }

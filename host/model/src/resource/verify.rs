@@ -2,6 +2,7 @@
 //! `verify:`, checked once. `host/webhooks` does it.
 
 mod hmac;
+mod mtls;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ use crate::name::SecretName;
 pub use self::hmac::{
     Algorithm, Encoding, EventIdAt, HmacSpec, Part, SecretEncoding, Signed, TimeFormat, TimestampSpec,
 };
+pub use self::mtls::{AltName, Authority, BadMtls, MtlsSpec, Subject};
 
 /// The most secrets of one scheme: an old and a new one, with room. A body of
 /// the largest size is hashed once for each.
@@ -51,8 +53,8 @@ pub enum Verify {
     Basic(BasicSpec),
     /// Where the request comes from. Shows less than a signature does.
     IpRanges(Vec<IpRange>),
-    /// A client certificate: not there yet, refused with what to do instead.
-    Mtls,
+    /// A client certificate, shown to the host's own TLS.
+    Mtls(Box<MtlsSpec>),
     /// Each of these.
     All(Vec<Verify>),
 }
@@ -153,11 +155,9 @@ pub enum BadVerify {
     /// A user that cannot be told from the password.
     #[error("verify: the `user` of `basic` is empty or has a colon")]
     User,
-    /// TLS ends before the host.
-    #[error(
-        "verify: `mtls` takes TLS in the host, which is not there yet: have the proxy that ends TLS demand the certificate, and let it show itself by `bearer` and `ip-ranges` in `all`"
-    )]
-    Mtls,
+    /// Client certificates.
+    #[error(transparent)]
+    Mtls(#[from] BadMtls),
     /// `all` of nothing, of too much, or of what cannot be part of it.
     #[error("verify: `all` takes 1 to {MAX_ALL} schemes, not `none` and not another `all`")]
     All,
@@ -189,7 +189,7 @@ impl Verify {
             }
             Self::IpRanges(ranges) if (1..=MAX_RANGES).contains(&ranges.len()) => Ok(()),
             Self::IpRanges(ranges) => Err(BadVerify::Ranges(ranges.len())),
-            Self::Mtls => Err(BadVerify::Mtls),
+            Self::Mtls(spec) => Ok(spec.check()?),
             Self::All(parts) => {
                 let nested = parts.iter().any(|part| matches!(part, Self::None | Self::All(_)));
                 if nested || !(1..=MAX_ALL).contains(&parts.len()) {
@@ -203,7 +203,7 @@ impl Verify {
     /// The stored secrets that it takes.
     pub fn secrets(&self) -> Vec<&SecretName> {
         match self {
-            Self::None | Self::IpRanges(_) | Self::Mtls => Vec::new(),
+            Self::None | Self::IpRanges(_) | Self::Mtls(_) => Vec::new(),
             Self::StandardWebhooks(StandardSpec { secrets, .. })
             | Self::Github(KeysSpec { secrets })
             | Self::Stripe(TimedSpec { secrets, .. })
@@ -218,7 +218,7 @@ impl Verify {
     /// Whether the body has to be read for it.
     pub fn reads_body(&self) -> bool {
         match self {
-            Self::None | Self::Bearer(_) | Self::Basic(_) | Self::IpRanges(_) | Self::Mtls => false,
+            Self::None | Self::Bearer(_) | Self::Basic(_) | Self::IpRanges(_) | Self::Mtls(_) => false,
             Self::All(parts) => parts.iter().any(Self::reads_body),
             _ => true,
         }

@@ -2,7 +2,7 @@
 //! traps, so a 502 would show that it ran.
 
 use futures::future::join_all;
-use tests_harness::Connection;
+use tests_harness::{Authority, Connection, Identity};
 
 use crate::scene::Scene;
 
@@ -66,6 +66,16 @@ async fn a_forgery_in_any_scheme_reaches_no_guest() {
         });
         let refused = scene.beside(scene.host.ask(hook)).await;
         assert_eq!((refused.status, refused.code().as_str()), (401, "unverified"), "{verify}: {refused:?}");
+    }
+    // A certificate is shown to the host's own TLS, not told of in a header.
+    let partner = Authority::new("Partner CA");
+    verified_by(&scene, &format!("{{ mtls: {{ authorities: [{}] }} }}", partner.quoted())).await;
+    let right = partner.issue(Identity::sender("crm")).certificate_pem();
+    let told = format!(":{}:", right.lines().nth(1).unwrap());
+    for header in ["client-cert", "x-forwarded-client-cert", "x-ssl-client-cert"] {
+        let hook = scene.mallory().hook("trap/hook").header(header, &told).body("forged");
+        let refused = scene.beside(scene.host.ask(hook)).await;
+        assert_eq!((refused.status, refused.code().as_str()), (401, "unverified"), "{header}: {refused:?}");
     }
     assert!(!scene.host.log().contains(SECRET));
 }
