@@ -20,6 +20,9 @@ pub struct Record {
     pub size: usize,
     /// Who published it: a token's id.
     pub published_by: String,
+    /// The public key of who signed it, one that was trusted then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
     /// When.
     pub published_at: Timestamp,
 }

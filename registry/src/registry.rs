@@ -13,6 +13,7 @@ use host_store::{BlobError, Blobs, Commit, Store, StoreError};
 
 use crate::error::PackageError;
 use crate::record::{Record, slot, space, versions};
+use crate::signature::{SignatureError, TrustedKeys};
 use crate::verify::{VerifiedPackage, verify};
 
 /// The namespace of the packages that a host brings along.
@@ -27,11 +28,16 @@ pub struct Published {
     pub digest: Digest,
     /// `false` if the same content was there already.
     pub created: bool,
+    /// The public key of who signed it, if the host checks that.
+    pub signed_by: Option<String>,
 }
 
 /// Why an upload was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
+    /// Nobody whom the host trusts has signed it.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// It is not a package.
     #[error(transparent)]
     Package(#[from] PackageError),
@@ -78,33 +84,25 @@ pub struct Registry {
     store: Arc<dyn Store>,
     blobs: Blobs,
     clock: Arc<dyn Clock>,
+    trusted: Arc<TrustedKeys>,
     /// Nothing in it is ever wrong: a version never changes. As large as the
     /// manifests of the packages in use.
     known: Arc<Mutex<HashMap<PackageRef, Package>>>,
 }
 
-/// An upload that [`verify`] passed. Nothing of it is kept yet.
+/// An upload that [`verify`] passed, and who signed it. Nothing of it is kept yet.
 pub struct Upload {
     bytes: Bytes,
+    signed_by: Option<String>,
     verified: VerifiedPackage,
 }
 
 impl Upload {
-    /// Verifies a stranger's upload, off the threads that serve requests.
-    pub async fn verify(bytes: Bytes) -> Result<Self, PublishError> {
-        let upload = Self::builtin(bytes).await?;
-        let package = upload.verified.manifest.package();
-        match package.name.as_str().split_once('/') {
-            Some((RESERVED, _)) => Err(PublishError::Reserved(package)),
-            _ => Ok(upload),
-        }
-    }
-
-    /// Verifies what a host brings along. Not for what anybody sent.
+    /// Verifies what a host brings along, which nobody signs. Not for what anybody sent.
     pub async fn builtin(bytes: Bytes) -> Result<Self, PublishError> {
         let upload = bytes.clone();
         let verified = tokio::task::spawn_blocking(move || verify(&upload)).await;
-        Ok(Self { bytes, verified: verified.map_err(|_| ReadError::Verifier)?? })
+        Ok(Self { bytes, signed_by: None, verified: verified.map_err(|_| ReadError::Verifier)?? })
     }
 
     /// The package that it would be.
@@ -120,35 +118,68 @@ impl Upload {
 }
 
 impl Registry {
-    /// The packages in this store and these blobs.
+    /// The packages in this store and these blobs, of whoever may publish.
     pub fn new(store: Arc<dyn Store>, blobs: Blobs, clock: Arc<dyn Clock>) -> Self {
-        Self { store, blobs, clock, known: Arc::default() }
+        Self { store, blobs, clock, trusted: Arc::default(), known: Arc::default() }
     }
 
-    /// Verifies a stranger's upload and keeps it, durably. The same content again is fine.
-    pub async fn publish(&self, bytes: Bytes, by: &str) -> Result<Published, PublishError> {
-        self.keep(Upload::verify(bytes).await?, by).await
+    /// The same, which takes uploads only if one of these publishers signed them.
+    #[must_use]
+    pub fn trusting(self, publishers: TrustedKeys) -> Self {
+        Self { trusted: Arc::new(publishers), ..self }
     }
 
-    /// Keeps a verified upload, durably. The same content again is fine.
-    pub async fn keep(&self, upload: Upload, by: &str) -> Result<Published, PublishError> {
-        let Upload { bytes, verified } = upload;
-        let package = verified.manifest.package();
-        let digest = verified.digest;
-        if let Some(there) = self.record(&package).await? {
-            return already(package, digest, there.digest);
+    /// Verifies a stranger's upload, off the threads that serve requests: who
+    /// signed it, and only then what it is.
+    pub async fn examine(&self, bytes: Bytes, signature: Option<Bytes>) -> Result<Upload, PublishError> {
+        let (upload, trusted) = (bytes.clone(), Arc::clone(&self.trusted));
+        let signed_by = tokio::task::spawn_blocking(move || {
+            let signer = trusted.check(&upload, signature.as_deref())?;
+            Ok::<_, SignatureError>(signer.map(|key| key.text().to_owned()))
+        });
+        let signed_by = signed_by.await.map_err(|_| ReadError::Verifier)??;
+        let upload = Upload { signed_by, ..Upload::builtin(bytes).await? };
+        let package = upload.verified.manifest.package();
+        match package.name.as_str().split_once('/') {
+            Some((RESERVED, _)) => Err(PublishError::Reserved(package)),
+            _ => Ok(upload),
         }
-        let record = self.store_content(bytes, verified, by).await?;
-        let value = serde_json::to_vec(&record).map_err(|_| ReadError::Damaged(package.to_string()))?;
-        let commit = Commit::default().absent(slot(&package)).put(slot(&package), value);
-        match self.store.commit(commit).await {
-            Ok(_) => Ok(Published { package, digest, created: true }),
-            // Somebody else published the version in between.
-            Err(StoreError::Conflict) => match self.record(&package).await? {
-                Some(there) => already(package, digest, there.digest),
-                None => Err(ReadError::Store(StoreError::Conflict).into()),
-            },
-            Err(error) => Err(ReadError::Store(error).into()),
+    }
+
+    /// Verifies a stranger's upload that nobody signed and keeps it, durably.
+    /// The same content again is fine.
+    pub async fn publish(&self, bytes: Bytes, by: &str) -> Result<Published, PublishError> {
+        self.keep(self.examine(bytes, None).await?, by).await
+    }
+
+    /// Keeps a verified upload, durably. The same content again is fine, and
+    /// a signature of it is kept from then on.
+    pub async fn keep(&self, upload: Upload, by: &str) -> Result<Published, PublishError> {
+        let package = upload.verified.manifest.package();
+        let slot = slot(&package);
+        // Each time round, somebody else has published the same version in between.
+        loop {
+            let there = self.store.get(&slot).await.map_err(ReadError::Store)?;
+            let (record, commit) = match &there {
+                None => (self.store_content(&upload, by).await?, Commit::default().absent(slot.clone())),
+                Some(there) => {
+                    let record = decode(&there.value)?;
+                    if record.digest != upload.verified.digest {
+                        return Err(PublishError::Immutable { package, published: record.digest });
+                    }
+                    if upload.signed_by.is_none() || record.signed_by == upload.signed_by {
+                        return Ok(published(record, false));
+                    }
+                    let record = Record { signed_by: upload.signed_by.clone(), ..record };
+                    (record, Commit::default().at(slot.clone(), there.version))
+                }
+            };
+            let value = serde_json::to_vec(&record).map_err(|_| ReadError::Damaged(package.to_string()))?;
+            match self.store.commit(commit.put(slot.clone(), value)).await {
+                Ok(_) => return Ok(published(record, there.is_none())),
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(ReadError::Store(error).into()),
+            }
         }
     }
 
@@ -200,32 +231,26 @@ impl Registry {
     }
 
     /// Writes the blobs; only then may a record name them.
-    async fn store_content(
-        &self,
-        bytes: Bytes,
-        verified: VerifiedPackage,
-        by: &str,
-    ) -> Result<Record, ReadError> {
+    async fn store_content(&self, upload: &Upload, by: &str) -> Result<Record, ReadError> {
+        let Upload { bytes, signed_by, verified } = upload;
         let package = verified.manifest.package();
         let manifest =
             serde_json::to_vec(&verified.manifest).map_err(|_| ReadError::Damaged(package.to_string()))?;
         Ok(Record {
-            digest: self.blobs.put(bytes).await?,
+            digest: self.blobs.put(bytes.clone()).await?,
             manifest: self.blobs.put(manifest.into()).await?,
             package,
             size: verified.size,
             published_by: by.to_owned(),
+            signed_by: signed_by.clone(),
             published_at: self.clock.now(),
         })
     }
 }
 
-fn already(package: PackageRef, digest: Digest, published: Digest) -> Result<Published, PublishError> {
-    if digest == published {
-        Ok(Published { package, digest, created: false })
-    } else {
-        Err(PublishError::Immutable { package, published })
-    }
+fn published(record: Record, created: bool) -> Published {
+    let Record { package, digest, signed_by, .. } = record;
+    Published { package, digest, created, signed_by }
 }
 
 fn decode(value: &[u8]) -> Result<Record, ReadError> {

@@ -4,6 +4,7 @@
 mod audit;
 mod consent;
 mod login;
+mod packages;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 pub(crate) use self::audit::{Audit, Entries};
 pub(crate) use self::consent::{Consent, Consents};
 pub(crate) use self::login::Login;
+pub(crate) use self::packages::Publish;
 
 /// What every command takes.
 #[derive(Args, Clone)]
@@ -162,10 +164,7 @@ pub enum Command {
     #[command(subcommand)]
     Audit(Audit),
     /// Upload a package: a component with its manifest inside (operator)
-    Publish {
-        /// The component
-        file: PathBuf,
-    },
+    Publish(Publish),
     /// List the packages
     Packages,
 }

@@ -10,7 +10,7 @@ use host_model::outcome::{CallError, Outcome};
 use host_model::problem::{PROBLEM_JSON, Problem};
 use host_store::StoreError;
 use http::{HeaderValue, StatusCode, header};
-use registry::{PackageError, PublishError, ReadError};
+use registry::{PackageError, PublishError, ReadError, SignatureError};
 
 use crate::catalog::EditError;
 use crate::ports::{PortError, RepairError};
@@ -205,6 +205,10 @@ impl From<PublishError> for Refusal {
                 Self::Wrong(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
             }
             PublishError::Package(_) => Self::Wrong(StatusCode::UNPROCESSABLE_ENTITY, "bad-package", detail),
+            PublishError::Signature(SignatureError::Missing) => {
+                Self::Wrong(StatusCode::FORBIDDEN, "package-not-signed", detail)
+            }
+            PublishError::Signature(_) => Self::Wrong(StatusCode::FORBIDDEN, "bad-signature", detail),
             PublishError::Reserved(_) => Self::Wrong(StatusCode::FORBIDDEN, "namespace-reserved", detail),
             PublishError::Immutable { .. } => Self::Wrong(StatusCode::CONFLICT, "version-exists", detail),
             PublishError::Storage(_) => Self::Internal(error.into()),

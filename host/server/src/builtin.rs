@@ -7,7 +7,7 @@ use host_model::digest::Digest;
 use registry::{PublishError, Registry, Upload};
 
 /// Who published them, where a token's id stands otherwise.
-const BY: &str = "host";
+pub(crate) const BY: &str = "host";
 
 /// Publishes what is not there yet. A version that is there with another
 /// content stays: runs are pinned to it.

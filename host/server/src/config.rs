@@ -15,6 +15,7 @@ use host_model::quota::QuotasSpec;
 use host_model::resource::verify::IpRange;
 use host_model::suggest::explain_unknown;
 use host_sandbox::EngineSettings;
+use registry::{TrustedKey, TrustedKeys};
 use serde::Deserialize;
 
 use crate::ceilings::CeilingsFile;
@@ -143,6 +144,9 @@ struct PackagesFile {
     /// Packages that nobody may publish, set up or go on using: `evil/*`,
     /// `acme/crm`, `acme/crm@0.3.*`, `acme/crm@1.2.3`.
     forbidden: Vec<ForbiddenPackage>,
+    /// The minisign public keys of the publishers whose packages are taken,
+    /// `RW…`. None: packages of whoever may publish are, and no signature is checked.
+    trusted_keys: Vec<TrustedKey>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -254,6 +258,8 @@ pub struct Config {
     pub ceilings: Ceilings,
     /// What the operator forbids.
     pub forbidden: Forbidden,
+    /// Whose packages are taken.
+    pub publishers: TrustedKeys,
     /// Whether metrics name tenants and connections.
     pub metrics_by_connection: bool,
     /// What any call may use.
@@ -288,6 +294,15 @@ pub(crate) fn tls_listener(file: Option<&Path>) -> anyhow::Result<Option<TlsList
 /// The file's part on master keys alone, as it is now.
 pub(crate) fn key_sources(data: &Path, file: Option<&Path>) -> anyhow::Result<KeySources> {
     read(file)?.secrets.resolve(data)
+}
+
+/// The file's part on whose packages are taken alone.
+pub(crate) fn trusted_keys(file: Option<&Path>) -> anyhow::Result<TrustedKeys> {
+    publishers(read(file)?.packages.trusted_keys)
+}
+
+fn publishers(keys: Vec<TrustedKey>) -> anyhow::Result<TrustedKeys> {
+    TrustedKeys::new(keys).context("[packages] trusted-keys")
 }
 
 fn read(file: Option<&Path>) -> anyhow::Result<ConfigFile> {
@@ -351,6 +366,7 @@ impl ConfigFile {
             ceilings: self.egress.ceilings.resolve()?,
             policy: Policy { open: self.egress.open, closed: self.egress.closed },
             forbidden: Forbidden { packages: self.packages.forbidden, grants: self.grants.forbidden },
+            publishers: publishers(self.packages.trusted_keys)?,
             metrics_by_connection: self.egress.metrics_by_connection,
             bounds: ceiling(&self.bounds),
             compiler,
@@ -406,6 +422,19 @@ mod tests {
             let error = parse(text, "wharf.toml").unwrap_err().to_string();
             assert!(error.contains(want), "{error}");
         }
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_named_with_its_line_and_two_of_one_id_are_told_apart() {
+        let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+        let file = parse(&format!("[packages]\ntrusted-keys = ['{key}']\n"), "").unwrap();
+        assert!(publishers(file.packages.trusted_keys.clone()).unwrap().trusts(key));
+        let twice = [file.packages.trusted_keys.clone(), file.packages.trusted_keys].concat();
+        let error = format!("{:#}", publishers(twice).unwrap_err());
+        assert!(error.starts_with("[packages] trusted-keys: ") && error.contains("same key id"), "{error}");
+        let short = format!("[packages]\ntrusted-keys = ['{}']\n", &key[..40]);
+        let error = parse(&short, "wharf.toml").unwrap_err().to_string();
+        assert!(error.starts_with("wharf.toml line 2:") && error.contains("no public key"), "{error}");
     }
 
     #[test]

@@ -13,11 +13,13 @@ use host_egress::{MasterKey, Vault, refused_grants};
 use host_model::clock::Clock;
 use host_model::resource::open_hooks;
 use host_sandbox::{Allocation, EngineSettings};
-use host_store::{SledStore, Store};
+use host_store::{Blobs, SledStore, Store};
+use registry::Registry;
 
+use crate::builtin;
 use crate::clock::SystemClock;
 use crate::master_keys::say;
-use crate::server::STORE;
+use crate::server::{BLOBS, STORE};
 use crate::{tls, vitals};
 
 /// Says what it finds on standard output, one line each; fails on what is wrong.
@@ -68,6 +70,7 @@ pub async fn examine(
     for Waits { tenant, kind, name, since } in host_control::waits(&store).await? {
         println!("tenant `{tenant}`: a change of {kind} `{name}` waits for consent since {since}");
     }
+    examine_publishers(config, data, &store).await?;
     let tampered = examine_audit(&audit, &store).await?;
     let wrong = examine_secrets(data, config, &store).await?;
     if let Some(to) = backup {
@@ -80,6 +83,32 @@ pub async fn examine(
     }
     let wrong: Vec<_> = tampered.into_iter().chain(wrong).chain(examine_tls(config)?).collect();
     if wrong.is_empty() { Ok(ExitCode::SUCCESS) } else { bail!(wrong.join("\n")) }
+}
+
+/// Whose are the packages that are there?
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+async fn examine_publishers(config: Option<&Path>, data: &Path, store: &Arc<dyn Store>) -> anyhow::Result<()> {
+    let trusted = crate::config::trusted_keys(config)?;
+    if trusted.is_empty() {
+        println!("warning: packages are not checked for who made them: `[packages] trusted-keys` names nobody");
+        return Ok(());
+    }
+    let registry = Registry::new(Arc::clone(store), Blobs::open(&data.join(BLOBS))?, Arc::new(SystemClock));
+    let mut after = None;
+    loop {
+        let page = registry.list(after.as_ref(), 1_000).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.package.clone());
+        for record in page.into_iter().filter(|record| record.published_by != builtin::BY) {
+            let why = match &record.signed_by {
+                Some(key) if trusted.trusts(key) => continue,
+                Some(key) => format!("signed with {key}, which is not trusted any more"),
+                None => "not signed".to_owned(),
+            };
+            let package = record.package;
+            println!("warning: package {package} is {why}: publish it anew with a signature, or name it in `[packages] forbidden`");
+        }
+    }
 }
 
 /// Is the audit log as it was written? The first place where it is not is told at the end.

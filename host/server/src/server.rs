@@ -26,7 +26,7 @@ use host_runs::Runs;
 use host_sandbox::{Sandbox, Settings, Source};
 use host_schedules::{Schedule, ScheduleSet, Scheduler};
 use host_store::{Blobs, SledStore, Store};
-use registry::Registry;
+use registry::{Registry, TrustedKeys};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,8 @@ use crate::vitals::{self, Vitals};
 
 /// The store's folder below the data folder.
 pub(crate) const STORE: &str = "store";
+/// The folder of components and manifests beside it.
+pub(crate) const BLOBS: &str = "blobs";
 
 /// A host that serves.
 pub struct Server {
@@ -78,8 +80,10 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let sled = Arc::new(SledStore::open(&folder(STORE))?);
         let store: Arc<dyn Store> = sled.clone();
-        let blobs = Blobs::open(&folder("blobs"))?;
+        let blobs = Blobs::open(&folder(BLOBS))?;
+        warn_of_unsigned(&config.publishers);
         let registry = Registry::new(Arc::clone(&store), blobs.clone(), Arc::clone(&clock));
+        let registry = registry.trusting(config.publishers);
         crate::builtin::publish(&registry).await?;
         let vault = Arc::new(Vault::new(Arc::clone(&store), config.secrets.load_or_create().await?));
         let routes = Arc::new(Routes::default());
@@ -311,6 +315,14 @@ async fn listen_tls(config: &TlsListener) -> anyhow::Result<Listener> {
 fn workflow_bounds(ceiling: &Bounds) -> Bounds {
     let wall = ceiling.wall.max(Bounds::for_workflows().wall);
     Bounds { wall, ..ceiling.clone() }
+}
+
+fn warn_of_unsigned(publishers: &TrustedKeys) {
+    if publishers.is_empty() {
+        tracing::warn!(
+            "packages are not checked for who made them: whoever may publish, publishes anything; name the publishers that you trust in `[packages] trusted-keys`"
+        );
+    }
 }
 
 /// Where the sandbox gets components from.

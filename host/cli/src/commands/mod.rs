@@ -64,7 +64,7 @@ pub(crate) async fn run(
         Command::Token(token) => tokens::run(session, token).await,
         Command::Secret(secret) => secrets::run(session, secret).await,
         Command::Audit(audit) => audit::run(session, audit).await,
-        Command::Publish { file } => packages::publish(session, &file).await,
+        Command::Publish(publish) => packages::publish(session, &publish).await,
         Command::Packages => packages::list(session).await,
     }
 }
