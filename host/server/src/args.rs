@@ -37,7 +37,7 @@ pub enum Command {
         /// The host's data folder.
         #[arg(long)]
         data: PathBuf,
-        /// The host's config file, if it has one: master keys, TLS.
+        /// The host's config file, if it has one: master keys, TLS, trusted publishers.
         #[arg(long)]
         config: Option<PathBuf>,
         /// Write a backup of the store to this file.

@@ -90,7 +90,8 @@ pub async fn examine(
 async fn examine_publishers(config: Option<&Path>, data: &Path, store: &Arc<dyn Store>) -> anyhow::Result<()> {
     let trusted = crate::config::trusted_keys(config)?;
     if trusted.is_empty() {
-        println!("warning: packages are not checked for who made them: `[packages] trusted-keys` names nobody");
+        let where_else = if config.is_none() { " (`--config` names the host's file)" } else { "" };
+        println!("warning: packages are not checked for who made them: `[packages] trusted-keys` names nobody{where_else}");
         return Ok(());
     }
     let registry = Registry::new(Arc::clone(store), Blobs::open(&data.join(BLOBS))?, Arc::new(SystemClock));

@@ -16,6 +16,7 @@ mod retaining;
 mod retrying;
 mod schedule;
 mod schemas;
+mod signing;
 mod step_test;
 mod steps;
 mod stopping;

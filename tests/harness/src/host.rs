@@ -223,6 +223,13 @@ impl Host {
         self.process.child.wait().unwrap();
     }
 
+    /// Adds text to its config file, for its next start.
+    pub fn configure(&self, text: &str) {
+        let path = self.data.path().join("wharf.toml");
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, format!("{before}{text}\n")).unwrap();
+    }
+
     /// Starts it again on the same data.
     pub fn restart(&mut self) {
         self.kill();

@@ -138,6 +138,10 @@ pub const PROBES: &[(&str, &[&str])] = &[
             "a_package_of_33_mib_is_413_also_if_it_does_not_say_so",
         ],
     ),
+    (
+        "forged package signatures",
+        &["a_package_that_no_trusted_publisher_signed_is_refused_before_anybody_looks_into_it"],
+    ),
     ("poisoned artefact cache", &["a_poisoned_artefact_is_never_mapped_but_compiled_anew"]),
     (
         "traps in every export",

@@ -26,6 +26,7 @@ mod paths;
 mod quotas;
 mod replayed;
 mod servers;
+mod signatures;
 mod slow;
 mod starting;
 mod steps;

@@ -27,7 +27,7 @@ async fn refused(scene: &Scene, bytes: Vec<u8>, wants: &[&str]) {
 }
 
 /// A probe with one text in its manifest replaced by one as long.
-fn patched(name: &str, from: &str, to: &str) -> Vec<u8> {
+pub(super) fn patched(name: &str, from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut bytes = std::fs::read(probe(name)).unwrap();
     // The text may be in the component's data too, where it does not matter.
