@@ -449,3 +449,17 @@ async fn what_the_operator_forbids_is_refused_to_everybody_and_consent_does_not_
     story.world.post("/packages", package(&keeping)).await.refused(403, "package-forbidden");
     story.world.post("/packages", package(&CRM.replace("0.1.0", "0.4.0"))).await.ok();
 }
+
+#[tokio::test]
+async fn of_two_people_who_consent_at_once_one_does_and_the_other_is_told() {
+    let story = Story::new().await;
+    let second = story.world.token_as("acme", Role::Admin).await.1;
+    story.applies(&story.admin, &upgrade()).await.ok();
+    let digest = story.pending().await["digest"].as_str().unwrap().to_owned();
+    let (one, two) = tokio::join!(story.consents(&story.admin, &digest), story.consents(&second, &digest));
+    let (won, lost) = if one.status.is_success() { (one, two) } else { (two, one) };
+    assert_eq!(won.ok()["action"], "updated");
+    lost.refused(409, "nothing-waits");
+    assert_eq!(story.serves(V2, "POST"), ("0.2.0".to_owned(), true));
+    assert_eq!(story.pending().await, Value::Null);
+}

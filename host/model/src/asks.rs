@@ -14,8 +14,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::grants::{GrantsSpec, HttpRule, OriginPattern};
-use crate::manifest::{Manifest, OriginWish, Role};
+use crate::grants::{GrantsSpec, HttpRule, Origin, OriginPattern};
+use crate::manifest::{Manifest, OriginWish, Place, Role};
 use crate::name::{EndpointName, FieldName, SecretName};
 use crate::resource::{ConnectionSpec, resolve_wish};
 
@@ -99,10 +99,17 @@ pub fn asks(manifest: &Manifest, spec: &ConnectionSpec) -> BTreeSet<Ask> {
     let smtp = manifest.grants.smtp.iter().filter_map(origin).map(Ask::Smtp);
     let secrets = manifest.credentials.iter().flat_map(|(name, credential)| {
         let given = spec.credentials.get(name);
-        let to = credential.hosts.iter().filter_map(origin);
+        let to = credential.hosts.iter().filter_map(origin).chain(tokens_from(&credential.place, &config));
         to.filter_map(move |to| Some(Ask::Secret { secret: given?.secret.clone(), to }))
     });
     http.chain(smtp).chain(secrets).chain(manifest.grants.kv.then_some(Ask::Kv)).collect()
+}
+
+/// Where a client's secret is exchanged for tokens.
+fn tokens_from(place: &Place, config: &BTreeMap<FieldName, Value>) -> Option<OriginPattern> {
+    let Place::Oauth2(oauth) = place else { return None };
+    let url = oauth.token_url.fill(config).parse().ok()?;
+    Origin::of(&url).map(OriginPattern::exactly)
 }
 
 /// What a workflow's package asks for.
@@ -128,7 +135,8 @@ impl Manifest {
     /// How many asks it comes to at most.
     pub(crate) fn width(&self) -> usize {
         let http: usize = self.grants.http.iter().map(HttpRule::width).sum();
-        let secrets: usize = self.credentials.values().map(|credential| credential.hosts.len()).sum();
+        // Each goes to its hosts, and one that gets tokens to who gives them.
+        let secrets: usize = self.credentials.values().map(|credential| credential.hosts.len() + 1).sum();
         let calls: usize = self.roles.values().map(|role| role.endpoints.len()).sum();
         http + self.grants.smtp.len() + secrets + calls
     }

@@ -4,7 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::{Deserialize, Deserializer};
 
 use crate::asks::Ask;
 use crate::grants::{GrantsSpec, HttpRule, OriginPattern, Scheme};
@@ -35,9 +36,9 @@ enum Versions {
 }
 
 /// Grants that nobody may be given: `kv`, `smtp`, `http://*` (every origin of
-/// the scheme), or origins, `https://*.evil.example`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+/// the scheme), origins, `https://*.evil.example`, or some requests to them,
+/// `{ origin = "https://api.example.com", methods = ["DELETE"], paths = ["/v1/users"] }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ForbiddenGrant {
     /// To keep values.
     Kv,
@@ -45,8 +46,8 @@ pub enum ForbiddenGrant {
     Mail,
     /// To reach anything by this scheme.
     Scheme(Scheme),
-    /// To reach these origins.
-    Origins(OriginPattern),
+    /// To reach these origins, with these methods and below these paths if it says so.
+    Requests(HttpRule<OriginPattern>),
 }
 
 /// A text that forbids nothing.
@@ -122,10 +123,7 @@ impl Forbidden {
         if self.grants.is_empty() {
             return Ok(());
         }
-        // Methods and paths do not matter here.
-        let http = grants.http.iter().map(|rule| HttpRule::all_of(rule.origin.clone())).collect();
-        let asks = GrantsSpec { http, ..grants.clone() }.asks();
-        for ask in asks {
+        for ask in grants.asks() {
             if let Some(by) = self.grants.iter().find(|forbidden| forbids(forbidden, &ask)) {
                 return Err(IsForbidden::Grant { ask, by: by.to_string() });
             }
@@ -153,25 +151,30 @@ impl ForbiddenPackage {
 impl ForbiddenGrant {
     /// Whether something of it is forbidden.
     fn overlaps(&self, ask: &Ask) -> bool {
-        self.meets(ask, OriginPattern::overlaps)
+        self.meets(ask, HttpRule::overlaps)
     }
 
     /// Whether all of it is forbidden.
     fn covers(&self, ask: &Ask) -> bool {
-        self.meets(ask, OriginPattern::covers)
+        self.meets(ask, HttpRule::covers)
     }
 
-    fn meets(&self, ask: &Ask, origins: impl Fn(&OriginPattern, &OriginPattern) -> bool) -> bool {
+    fn meets(
+        &self,
+        ask: &Ask,
+        requests: impl Fn(&HttpRule<OriginPattern>, &HttpRule<OriginPattern>) -> bool,
+    ) -> bool {
         let reached = match ask {
-            Ask::Http(rule) => Some(&rule.origin),
-            Ask::Smtp(server) => Some(server),
+            Ask::Http(rule) => Some(rule.clone()),
+            // Mail has neither methods nor paths, so what names some says nothing of it.
+            Ask::Smtp(server) => Some(HttpRule::all_of(server.clone())),
             _ => None,
         };
         match self {
             Self::Kv => *ask == Ask::Kv,
             Self::Mail => matches!(ask, Ask::Smtp(_)),
-            Self::Scheme(scheme) => reached.is_some_and(|origin| origin.scheme() == *scheme),
-            Self::Origins(pattern) => reached.is_some_and(|origin| origins(pattern, origin)),
+            Self::Scheme(scheme) => reached.is_some_and(|rule| rule.origin.scheme() == *scheme),
+            Self::Requests(of) => reached.is_some_and(|rule| requests(of, &rule)),
         }
     }
 }
@@ -226,15 +229,32 @@ impl FromStr for ForbiddenGrant {
             ("kv", _) => Ok(Self::Kv),
             ("smtp", _) => Ok(Self::Mail),
             (_, Some(scheme)) => Ok(Self::Scheme(scheme)),
-            _ => text.parse().map(Self::Origins).map_err(bad),
+            _ => text.parse().map(|origin| Self::Requests(HttpRule::all_of(origin))).map_err(bad),
         }
     }
 }
 
-impl TryFrom<String> for ForbiddenGrant {
-    type Error = BadForbidden;
-    fn try_from(text: String) -> Result<Self, BadForbidden> {
-        text.parse()
+impl<'de> Deserialize<'de> for ForbiddenGrant {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(TextOrTable)
+    }
+}
+
+struct TextOrTable;
+
+impl<'de> Visitor<'de> for TextOrTable {
+    type Value = ForbiddenGrant;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, or a table with `origin`, `methods` and `paths`")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<ForbiddenGrant, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<ForbiddenGrant, A::Error> {
+        HttpRule::deserialize(MapAccessDeserializer::new(table)).map(ForbiddenGrant::Requests)
     }
 }
 
@@ -244,7 +264,7 @@ impl fmt::Display for ForbiddenGrant {
             Self::Kv => f.write_str("kv"),
             Self::Mail => f.write_str("smtp"),
             Self::Scheme(scheme) => write!(f, "{}://*", scheme.as_str()),
-            Self::Origins(pattern) => pattern.fmt(f),
+            Self::Requests(rule) => rule.fmt(f),
         }
     }
 }
@@ -306,6 +326,28 @@ mod tests {
             true,
         );
         check("https://*.evil.example", json!({ "http": ["https://evil.example"] }), false);
+    }
+
+    #[test]
+    fn requests_are_forbidden_by_method_and_path_where_a_grant_lets_any_of_them_out() {
+        let check = |grants: serde_json::Value, want: bool| {
+            let rule = json!({ "origin": "https://*.example.com", "methods": ["DELETE"], "paths": ["/v1/users"] });
+            let forbidden = Forbidden { grants: vec![serde_json::from_value(rule).unwrap()], ..Forbidden::default() };
+            let grants: GrantsSpec = serde_json::from_value(grants).unwrap();
+            assert_eq!(forbidden.grants(&grants).is_err(), want, "{grants:?}");
+        };
+        let of = |methods: &[&str], paths: &[&str]| {
+            json!({ "http": [{ "origin": "https://api.example.com", "methods": methods, "paths": paths }] })
+        };
+        check(json!({ "http": ["https://api.example.com"] }), true);
+        check(of(&["GET", "DELETE"], &[]), true);
+        check(of(&["GET", "POST"], &[]), false);
+        check(of(&["DELETE"], &["/v1"]), true);
+        check(of(&["DELETE"], &["/v1/users/7"]), true);
+        check(of(&["DELETE"], &["/v1/usersx", "/v2"]), false);
+        check(of(&[], &["/v2", "/v1/users"]), true);
+        check(json!({ "http": ["https://api.example.org"] }), false);
+        check(json!({ "smtp": ["smtps://mail.example.com"], "kv": true }), false);
     }
 
     #[test]

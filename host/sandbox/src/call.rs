@@ -140,17 +140,22 @@ pub(crate) fn finish<T, U>(
     let state = store.data_mut();
     let bounds = state.call.meter.bounds().clone();
     let written = written_lines(state);
+    let counted = state.usage();
     let usage = Usage {
-        fuel: bounds.fuel.saturating_sub(left),
+        fuel: bounds.fuel.saturating_sub(left).saturating_add(counted.fuel),
         wall_us: micros(driven.wall),
         guest_us: micros(driven.guest),
-        ..state.usage()
+        ..counted
     };
     let mut log = state.call.take_log();
     log.extend(written);
     let outcome = match (driven.result, state.call.meter.passed()) {
         // Passed inside a WASI host function, where no trap could be raised.
         (_, Some(exceeded)) => Outcome::Exceeded(exceeded),
+        // Guest and host are stopped each at the bound; here they count together.
+        (Some(Ok(_)), None) if usage.fuel > bounds.fuel => {
+            Outcome::Exceeded(Exceeded { bound: Bound::Fuel, limit: bounds.fuel, used: usage.fuel })
+        }
         (Some(Ok(answer)), None) => judge(answer, &bounds),
         (Some(Err(error)), None) => judge_error(&error, &bounds)?,
         (None, None) => Outcome::Exceeded(Exceeded {

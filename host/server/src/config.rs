@@ -153,7 +153,8 @@ struct PackagesFile {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct GrantsFile {
     /// Grants that nobody may be given, whoever consents: `kv`, `smtp`,
-    /// `http://*`, `https://*.evil.example`.
+    /// `http://*`, `https://*.evil.example`, or requests as grants write them:
+    /// `{ origin = "https://api.example.com", methods = ["DELETE"] }`.
     forbidden: Vec<ForbiddenGrant>,
 }
 
@@ -408,15 +409,16 @@ mod tests {
     #[test]
     fn what_forbids_nothing_is_an_error_with_its_line() {
         let file =
-            parse("[packages]\nforbidden = ['evil/*', 'acme/crm@0.3.*']\n[grants]\nforbidden = ['kv']\n", "");
+            parse("[packages]\nforbidden = ['evil/*', 'acme/crm@0.3.*']\n[grants]\nforbidden = ['kv', { origin = 'https://a.example', methods = ['GET'] }]\n", "");
         let file = file.unwrap();
-        assert_eq!((file.packages.forbidden.len(), file.grants.forbidden.len()), (2, 1));
+        assert_eq!((file.packages.forbidden.len(), file.grants.forbidden.len()), (2, 2));
         for (text, want) in [
             (
                 "[packages]\nforbidden = ['evil']\n",
                 "wharf.toml line 2: `evil` forbids nothing: write `evil/*`",
             ),
             ("[grants]\nforbidden = ['*']\n", "wharf.toml line 2: `*` forbids nothing"),
+            ("[grants]\nforbidden = [{ origin = 'https://a.example', methods = ['get'] }]\n", "write `GET`"),
             ("[grants]\nforbiden = ['kv']\n", "did you mean `forbidden`?"),
         ] {
             let error = parse(text, "wharf.toml").unwrap_err().to_string();

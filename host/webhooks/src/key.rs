@@ -19,6 +19,23 @@ const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// What shows that somebody knows a secret: a signature, a token's hash. It
+/// has no `==`, which would tell by its time how much of a guess is right.
+pub(crate) struct Proof(Vec<u8>);
+
+impl Proof {
+    /// Equality in constant time; only the lengths, which are no secret, show.
+    pub(crate) fn shows(&self, expected: &Self) -> bool {
+        self.0.ct_eq(&expected.0).into()
+    }
+}
+
+impl From<Vec<u8>> for Proof {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
 /// The key of an HMAC.
 pub(crate) fn hmac_key(algorithm: Algorithm, key: &[u8]) -> hmac::Key {
     let algorithm = match algorithm {
@@ -40,17 +57,18 @@ pub(crate) fn secret_bytes(secret: &str, encoding: SecretEncoding) -> Result<Vec
 }
 
 /// A signature from a header's text.
-pub(crate) fn decoded(text: &str, encoding: Encoding) -> Option<Vec<u8>> {
+pub(crate) fn decoded(text: &str, encoding: Encoding) -> Option<Proof> {
     let other_case = |byte: u8| match encoding {
         Encoding::Hex => byte.is_ascii_uppercase(),
         _ => byte.is_ascii_lowercase(),
     };
-    match encoding {
+    let bytes = match encoding {
         Encoding::Hex | Encoding::HexUpper if text.bytes().any(other_case) => None,
         Encoding::Hex | Encoding::HexUpper => hex::decode(text).ok(),
         Encoding::Base64 => base64(text),
         Encoding::Base64url => BASE64_URL.decode(text).ok(),
-    }
+    };
+    bytes.map(Proof)
 }
 
 /// Base64 with padding, one spelling for each value.
@@ -62,7 +80,7 @@ pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
 pub(crate) fn matching(
     keys: &[hmac::Key],
     parts: &[&[u8]],
-    signatures: &[Vec<u8>],
+    signatures: &[Proof],
 ) -> Result<hmac::Tag, Rejected> {
     if signatures.len() > MAX_SIGNATURES {
         return Err(Rejected::Signature);
@@ -72,7 +90,10 @@ pub(crate) fn matching(
         parts.iter().for_each(|part| context.update(part));
         context.sign()
     };
-    let made = |tag: &hmac::Tag| signatures.iter().any(|it| same(it, tag.as_ref()));
+    let made = |tag: &hmac::Tag| {
+        let expected = Proof(tag.as_ref().to_vec());
+        signatures.iter().any(|it| it.shows(&expected))
+    };
     if signatures.is_empty() {
         return Err(Rejected::Signature); // before anything is hashed
     }
@@ -80,15 +101,10 @@ pub(crate) fn matching(
 }
 
 /// Whether an ed25519 key made one of the signatures.
-pub(crate) fn signed_by(public: &[Vec<u8>], message: &[u8], signatures: &[Vec<u8>]) -> bool {
+pub(crate) fn signed_by(public: &[Vec<u8>], message: &[u8], signatures: &[Proof]) -> bool {
     let verifies = |key: &Vec<u8>| {
         let key = UnparsedPublicKey::new(&ED25519, key);
-        signatures.iter().any(|signature| key.verify(message, signature).is_ok())
+        signatures.iter().any(|signature| key.verify(message, &signature.0).is_ok())
     };
     signatures.len() <= MAX_SIGNATURES && public.iter().any(verifies)
-}
-
-/// Equality in constant time; only the lengths, which are no secret, show.
-pub(crate) fn same(left: &[u8], right: &[u8]) -> bool {
-    left.ct_eq(right).into()
 }

@@ -6,7 +6,7 @@ use host_model::resource::verify::{BasicSpec, BearerSpec};
 use http::header::AUTHORIZATION;
 use ring::digest::{SHA256, digest};
 
-use crate::key::same;
+use crate::key::Proof;
 use crate::{Rejected, Request, Secrets};
 
 pub(crate) fn bearer(spec: &BearerSpec, secrets: &Secrets, request: &Request<'_>) -> Result<(), Rejected> {
@@ -32,12 +32,12 @@ fn authorization<'a>(request: &Request<'a>, scheme: &str) -> Result<&'a str, Rej
 }
 
 /// Of hashes, so that not even the length of a secret shows. All are compared.
-fn one_of(known: &[Vec<u8>], presented: &[u8]) -> Result<(), Rejected> {
+fn one_of(known: &[Proof], presented: &[u8]) -> Result<(), Rejected> {
     let presented = hash(presented);
-    let matches = known.iter().filter(|known| same(known, &presented)).count();
+    let matches = known.iter().filter(|known| presented.shows(known)).count();
     if matches > 0 { Ok(()) } else { Err(Rejected::Credential) }
 }
 
-fn hash(bytes: &[u8]) -> Vec<u8> {
-    digest(&SHA256, bytes).as_ref().to_vec()
+fn hash(bytes: &[u8]) -> Proof {
+    digest(&SHA256, bytes).as_ref().to_vec().into()
 }

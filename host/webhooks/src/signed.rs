@@ -7,7 +7,7 @@ use host_model::resource::verify::{
 use http::HeaderName;
 
 use crate::event::{EventId, json_field};
-use crate::key::{MAX_SIGNATURES, decoded, hmac_key, matching, secret_bytes};
+use crate::key::{MAX_SIGNATURES, Proof, decoded, hmac_key, matching, secret_bytes};
 use crate::request::timely;
 use crate::{Rejected, Request, Secrets};
 
@@ -123,7 +123,7 @@ fn signature(
     header: &HeaderName,
     prefix: &str,
     encoding: Encoding,
-) -> Result<Vec<u8>, Rejected> {
+) -> Result<Proof, Rejected> {
     let text = request.one(header)?.strip_prefix(prefix);
     text.and_then(|it| decoded(it, encoding)).ok_or_else(|| Rejected::Malformed(header.clone()))
 }

@@ -10,7 +10,7 @@ use http::HeaderName;
 use ring::hmac;
 
 use crate::event::EventId;
-use crate::key::{base64, hmac_key, matching, signed_by};
+use crate::key::{Proof, base64, hmac_key, matching, signed_by};
 use crate::request::timely;
 use crate::{Rejected, Request, Secrets};
 
@@ -42,9 +42,9 @@ pub(crate) fn verify(
     let signatures = request.one(&signature_header)?;
     timely(timestamp, TimeFormat::Unix, &time_header, now, spec.tolerance_s)?;
 
-    let of = |version: &str| -> Vec<Vec<u8>> {
+    let of = |version: &str| -> Vec<Proof> {
         let each = signatures.split(' ').filter_map(|it| it.split_once(','));
-        each.filter(|(it, _)| *it == version).filter_map(|(_, text)| base64(text)).collect()
+        each.filter(|(it, _)| *it == version).filter_map(|(_, text)| base64(text).map(Proof::from)).collect()
     };
     let (mut shared, mut public) = (Vec::new(), Vec::new());
     for key in secrets.keys(&spec.secrets, key)? {

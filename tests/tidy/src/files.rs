@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::tree::{files, none, read, root};
+use crate::tree::{code, files, none, read, root};
 
 /// The root's entries, besides dot-files and what is built.
 const ROOT: &[&str] = &[
@@ -110,24 +110,6 @@ fn unsafe_code_stays_where_it_is_argued() {
     for allowed in UNSAFE {
         assert!(root().join(allowed).exists(), "`{allowed}` is gone: delete it from UNSAFE");
     }
-}
-
-/// A line without its comment and its plain string literals.
-fn code(line: &str) -> String {
-    let mut code = String::new();
-    for (place, part) in line.split('"').enumerate() {
-        if place % 2 == 1 {
-            continue;
-        }
-        match part.split_once("//") {
-            Some((before, _)) => {
-                code.push_str(before);
-                break;
-            }
-            None => code.push_str(part),
-        }
-    }
-    code
 }
 
 #[test]

@@ -15,4 +15,6 @@ mod files;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod tree;

@@ -52,3 +52,21 @@ pub(crate) fn read(path: impl AsRef<Path>) -> String {
 pub(crate) fn none(what_to_do: &str, offenders: Vec<String>) {
     assert!(offenders.is_empty(), "{what_to_do}:\n  {}", offenders.join("\n  "));
 }
+
+/// A line without its comment and its plain string literals.
+pub(crate) fn code(line: &str) -> String {
+    let mut code = String::new();
+    for (place, part) in line.split('"').enumerate() {
+        if place % 2 == 1 {
+            continue;
+        }
+        match part.split_once("//") {
+            Some((before, _)) => {
+                code.push_str(before);
+                break;
+            }
+            None => code.push_str(part),
+        }
+    }
+    code
+}

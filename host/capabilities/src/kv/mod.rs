@@ -10,6 +10,7 @@ mod space;
 use std::sync::Arc;
 
 use crate::Call;
+use crate::meter::copied;
 use crate::bindings::connector::wharf::kv::store;
 use space::{Space, SpaceError, Value};
 
@@ -19,6 +20,15 @@ const MAX_KEY: usize = 256;
 const MAX_VALUE: usize = 60 << 10;
 /// The most keys on one page.
 const MAX_PAGE: usize = 100;
+
+/// Fuel of reading one value: a microsecond, as [`Meter::work`](crate::Meter::work) counts.
+const READ: u64 = 1_000;
+/// Fuel of a change: its commit takes some 25 µs of the CPU, waiting for the disk apart.
+const CHANGE: u64 = 25_000;
+/// Fuel of finding where a page begins: 15 µs, also if there is nothing.
+const SCAN: u64 = 15_000;
+/// Fuel of each entry that is looked at for a page: 0.3 µs.
+const SCANNED: u64 = 300;
 
 /// What one connection may keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +77,7 @@ macro_rules! attempt {
 impl store::Host for Call {
     async fn get(&mut self, key: String) -> wasmtime::Result<Answer<Option<store::Entry>>> {
         self.meter.host_call(key.len())?;
+        self.meter.work(READ)?;
         let found = attempt!(attempt!(self.space_for(&key, 0)).get(&key).await);
         self.meter.bytes(found.as_ref().map_or(0, |found| found.data.len()))?;
         Ok(Ok(found.map(|found| store::Entry { value: found.data.to_vec(), version: found.version })))
@@ -79,6 +90,7 @@ impl store::Host for Call {
         ttl_ms: Option<u64>,
     ) -> wasmtime::Result<Answer<u64>> {
         self.meter.host_call(key.len() + value.len())?;
+        self.meter.work(CHANGE)?;
         let space = attempt!(self.space_for(&key, value.len()));
         let change = |_: Option<&Value>| Ok(Some((value.clone(), ttl_ms)));
         Ok(Ok(attempt!(space.change(&key, change).await).unwrap_or_default()))
@@ -91,6 +103,7 @@ impl store::Host for Call {
         value: Vec<u8>,
     ) -> wasmtime::Result<Answer<Option<u64>>> {
         self.meter.host_call(key.len() + value.len())?;
+        self.meter.work(CHANGE)?;
         let space = attempt!(self.space_for(&key, value.len()));
         let change = |found: Option<&Value>| {
             let same = found.map(|found| found.version) == expected;
@@ -101,6 +114,7 @@ impl store::Host for Call {
 
     async fn increment(&mut self, key: String, by: i64) -> wasmtime::Result<Answer<i64>> {
         self.meter.host_call(key.len() + size_of::<i64>())?;
+        self.meter.work(CHANGE)?;
         let space = attempt!(self.space_for(&key, 0));
         let mut sum = 0;
         let change = |found: Option<&Value>| {
@@ -119,6 +133,7 @@ impl store::Host for Call {
 
     async fn delete(&mut self, key: String) -> wasmtime::Result<Answer<()>> {
         self.meter.host_call(key.len())?;
+        self.meter.work(CHANGE)?;
         attempt!(attempt!(self.space_for(&key, 0)).delete(&key).await);
         Ok(Ok(()))
     }
@@ -130,11 +145,13 @@ impl store::Host for Call {
         limit: u32,
     ) -> wasmtime::Result<Answer<store::Page>> {
         self.meter.host_call(prefix.len() + after.as_ref().map_or(0, String::len))?;
+        self.meter.work(SCAN)?;
         let space = attempt!(self.space());
         let limit = (limit as usize).clamp(1, MAX_PAGE);
-        let (keys, next) = attempt!(space.keys(&prefix, after.as_deref(), limit).await);
-        self.meter.bytes(keys.iter().map(String::len).sum())?;
-        Ok(Ok(store::Page { keys, next }))
+        let page = attempt!(space.keys(&prefix, after.as_deref(), limit).await);
+        self.meter.work(SCANNED * page.scanned + copied(page.bytes))?;
+        self.meter.bytes(page.keys.iter().map(String::len).sum())?;
+        Ok(Ok(store::Page { keys: page.keys, next: page.next }))
     }
 }
 

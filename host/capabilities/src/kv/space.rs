@@ -36,6 +36,17 @@ pub(super) struct Value {
     pub(super) version: u64,
 }
 
+/// Live keys, in order.
+pub(super) struct Keys {
+    pub(super) keys: Vec<String>,
+    /// Where the next page begins.
+    pub(super) next: Option<String>,
+    /// Entries that were looked at, those that have expired too.
+    pub(super) scanned: u64,
+    /// The bytes of these: the store gives values with their keys.
+    pub(super) bytes: u64,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SpaceError {
     #[error("the connection's quota is used up")]
@@ -126,13 +137,13 @@ impl Space {
         Err(SpaceError::Contended)
     }
 
-    /// A page of live keys and where the next one begins.
+    /// A page of live keys.
     pub(super) async fn keys(
         &self,
         prefix: &str,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<String>, Option<String>), SpaceError> {
+    ) -> Result<Keys, SpaceError> {
         let after = after.map(|after| self.key(after));
         let page = self.store.scan(&self.key(prefix), after.as_deref(), limit).await?;
         let full = page.len() == limit;
@@ -141,7 +152,8 @@ impl Space {
         };
         let next = page.last().filter(|_| full).and_then(name);
         let live = page.iter().filter(|entry| self.is_live(entry));
-        Ok((live.filter_map(name).collect(), next))
+        let bytes = page.iter().map(|entry| (entry.key.len() + entry.value.len()) as u64).sum();
+        Ok(Keys { keys: live.filter_map(name).collect(), next, scanned: page.len() as u64, bytes })
     }
 
     fn key(&self, key: &str) -> Vec<u8> {

@@ -14,11 +14,27 @@ use super::{Token, TokenError, TokenText};
 const PREFIX: &str = "wharf_";
 const SECRET_BYTES: usize = 32;
 
+/// What is kept of a secret. It has no `==`, which would tell by its time how
+/// much of a guess is right.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct SecretHash(Digest);
+
+impl SecretHash {
+    fn of(secret: &str) -> Self {
+        Self(Digest::of(secret.as_bytes()))
+    }
+
+    fn shows(&self, expected: &Self) -> bool {
+        self.0.as_bytes().ct_eq(expected.0.as_bytes()).into()
+    }
+}
+
 /// What is stored of a token. Records without the later fields are read too.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) token: Token,
-    pub(super) secret_sha256: Digest,
+    pub(super) secret_sha256: SecretHash,
     /// The secret before the last rotation, good until its overlap ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) before: Option<Before>,
@@ -26,7 +42,7 @@ pub(super) struct Record {
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Before {
-    pub(super) secret_sha256: Digest,
+    pub(super) secret_sha256: SecretHash,
     pub(super) until: Timestamp,
 }
 
@@ -41,10 +57,10 @@ impl Record {
 
     /// Whether this secret opens it now. Both hashes are compared in constant time.
     pub(super) fn opens_to(&self, secret: &str, now: Timestamp) -> bool {
-        let shown = Digest::of(secret.as_bytes());
-        let same = |kept: &Digest| bool::from(shown.as_bytes().ct_eq(kept.as_bytes()));
-        let now_good = same(&self.secret_sha256);
-        let still_good = self.before.as_ref().is_some_and(|it| same(&it.secret_sha256) && now < it.until);
+        let shown = SecretHash::of(secret);
+        let now_good = shown.shows(&self.secret_sha256);
+        let still_good =
+            self.before.as_ref().is_some_and(|it| shown.shows(&it.secret_sha256) && now < it.until);
         let expired = self.token.expires_at.is_some_and(|at| at <= now);
         (now_good || still_good) && !expired
     }
@@ -59,12 +75,12 @@ pub(super) fn slot(id: TokenId) -> key::RawKey {
 }
 
 /// A new secret: its hash, and the text that has it.
-pub(super) fn new_secret(id: TokenId) -> Result<(Digest, TokenText), TokenError> {
+pub(super) fn new_secret(id: TokenId) -> Result<(SecretHash, TokenText), TokenError> {
     let mut secret = [0; SECRET_BYTES];
     getrandom::fill(&mut secret).map_err(TokenError::Random)?;
     let secret = URL_SAFE_NO_PAD.encode(secret);
     let text = format!("{PREFIX}{}_{secret}", id.to_string().trim_start_matches("tok_"));
-    Ok((Digest::of(secret.as_bytes()), TokenText(text.into())))
+    Ok((SecretHash::of(&secret), TokenText(text.into())))
 }
 
 /// The id and the secret of a token's text.

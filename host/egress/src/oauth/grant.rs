@@ -8,6 +8,7 @@ use host_model::name::{FieldName, TenantId};
 use host_model::resource::{Connection, Oauth2};
 use secrecy::zeroize::{Zeroize, Zeroizing};
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 
 /// How long before its end a token is refreshed: clocks differ, and the
 /// request that it goes into takes its time.
@@ -68,9 +69,14 @@ impl Grant {
 
     /// Whether these are the same tokens: a rotation of keys changes where they lie, not them.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.access_token == other.access_token
-            && self.refresh_token == other.refresh_token
+        let same = |left: &str, right: &str| bool::from(left.as_bytes().ct_eq(right.as_bytes()));
+        same(&self.access_token, &other.access_token)
+            && same(self.refresh(), other.refresh())
             && self.refused == other.refused
+    }
+
+    fn refresh(&self) -> &str {
+        self.refresh_token.as_deref().unwrap_or_default()
     }
 
     pub(crate) fn read(plain: &[u8]) -> Option<Self> {

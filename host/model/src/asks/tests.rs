@@ -56,6 +56,31 @@ kv = true
 }
 
 #[test]
+fn whoever_gives_tokens_gets_the_clients_secret_and_is_told_of() {
+    let manifest = manifest(
+        r#"
+[credentials.app]
+place = { oauth2 = { flow = "client-credentials", token-url = "{base-url}/token", client-id = "me" } }
+hosts = ["https://api.example"]
+[grants]
+http = ["https://api.example"]
+"#,
+    );
+    let given = json!({ "credentials": { "app": { "secret": "app-secret" } } });
+    let told = words(&asks(&manifest, &connection(given.clone())));
+    assert!(told.contains(&"have the secret `app-secret` sent to https://usual.example".to_owned()), "{told:?}");
+
+    let mut elsewhere = given;
+    elsewhere["config"] = json!({ "base-url": "https://evil.example" });
+    let (asked, before) = (asks(&manifest, &connection(elsewhere)), asks(&manifest, &connection(json!({
+        "credentials": { "app": { "secret": "app-secret" } }
+    }))));
+    let new = words(&beyond(&asked, &before));
+    assert_eq!(new, ["have the secret `app-secret` sent to https://evil.example"]);
+    assert_eq!(words(&asks(&manifest, &connection(json!({})))), ["send any request to https://api.example"]);
+}
+
+#[test]
 fn what_a_workflow_calls_is_told_by_role() {
     let manifest = Manifest::parse(
         b"name = \"example/intake\"\nversion = \"0.1.0\"\nworld = \"workflow\"\n[roles.crm]\nendpoints = [\"delete\", \"create\"]\n",

@@ -83,6 +83,18 @@ impl HttpRule<OriginPattern> {
         self.origin.covers(&other.origin) && method && path
     }
 
+    /// Whether some request that `other` lets out goes out by it, too.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (one, two) = (&self.methods, &other.methods);
+        let method = one.is_empty() || two.is_empty() || one.iter().any(|method| two.contains(method));
+        let covers = |wide: &PathPrefix, path: &PathPrefix| wide.covers(&path.to_string());
+        let (one, two) = (&self.paths, &other.paths);
+        let path = one.is_empty()
+            || two.is_empty()
+            || one.iter().any(|a| two.iter().any(|b| covers(a, b) || covers(b, a)));
+        self.origin.overlaps(&other.origin) && method && path
+    }
+
     /// The same as rules of one method and one path each, or of any.
     pub fn apart(&self) -> impl Iterator<Item = Self> {
         let each_path = |rule: &Self| match rule.paths.as_slice() {
