@@ -1,12 +1,14 @@
 //! Starting, asking, killing and starting again.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
+
+use crate::Names;
 
 /// What a host is started with.
 #[derive(Default)]
@@ -16,6 +18,7 @@ pub struct HostBuilder {
     closed: Vec<String>,
     full_size: bool,
     tls: Option<(String, String)>,
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl HostBuilder {
@@ -55,6 +58,13 @@ impl HostBuilder {
         self
     }
 
+    /// Lets its machine say this of names.
+    #[must_use]
+    pub fn names(mut self, names: &Names) -> Self {
+        self.environment = names.environment().into();
+        self
+    }
+
     /// Starts the host on a fresh data folder.
     pub async fn start(self) -> Host {
         let data = tempfile::tempdir().unwrap();
@@ -75,9 +85,9 @@ impl HostBuilder {
             self.config
         );
         std::fs::write(&config, text).unwrap();
-        let process = Process::start(data.path());
+        let process = Process::start(data.path(), &self.environment);
         let operator = process.token.clone().expect("the first start prints the operator's token");
-        Host { data, process, operator, client: Client::new() }
+        Host { data, process, operator, environment: self.environment, client: Client::new() }
     }
 }
 
@@ -91,6 +101,7 @@ pub struct Host {
     data: tempfile::TempDir,
     process: Process,
     operator: String,
+    environment: Vec<(&'static str, PathBuf)>,
     client: Client,
 }
 
@@ -102,13 +113,14 @@ struct Process {
 }
 
 impl Process {
-    fn start(data: &Path) -> Self {
+    fn start(data: &Path, environment: &[(&str, PathBuf)]) -> Self {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(data.join("wharf.log")).unwrap();
         let child = Command::new(crate::wharf())
             .args(["up", "--listen", "127.0.0.1:0", "--data"])
             .arg(data.join("data"))
             .arg("--config")
             .arg(data.join("wharf.toml"))
+            .envs(environment.iter().map(|(name, value)| (*name, value)))
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -233,7 +245,7 @@ impl Host {
     /// Starts it again on the same data.
     pub fn restart(&mut self) {
         self.kill();
-        self.process = Process::start(self.data.path());
+        self.process = Process::start(self.data.path(), &self.environment);
     }
 
     /// SIGTERM; gives the exit code. Waits without blocking: the stand-in

@@ -89,6 +89,13 @@ pub const PROBES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "DNS rebinding",
+        &[
+            "a_name_that_turns_inward_is_refused_at_the_next_dial",
+            "one_bad_address_of_a_name_spoils_the_good_one",
+        ],
+    ),
+    (
         "loopback and metadata in every disguise",
         &["loopback_is_refused_in_every_disguise_though_it_was_granted"],
     ),
@@ -187,11 +194,6 @@ pub const PROBES: &[(&str, &[&str])] = &[
 /// What the suite must have too, but which no story hands to a whole host,
 /// with the test that shows it and why it is not here.
 pub const ELSEWHERE: &[(&str, &str, &str)] = &[
-    (
-        "DNS rebinding",
-        "a_name_that_changes_its_mind_is_judged_at_each_dial_and_asked_once_for_it",
-        "a whole host asks the machine's resolver, which no test may bend",
-    ),
     (
         "timing a secret comparison",
         "what_holds_a_secret_cannot_be_compared_by_an_operator",

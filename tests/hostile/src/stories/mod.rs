@@ -24,6 +24,7 @@ mod outward;
 mod packages;
 mod paths;
 mod quotas;
+mod rebinding;
 mod replayed;
 mod servers;
 mod signatures;
