@@ -1,4 +1,5 @@
 //! A host that trusts named publishers takes what they signed, and nothing else.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
 
 mod made;
 

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 /// The bounds of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Work: about one unit a wasm instruction. 100 million is some 9 ms of a
-    /// spinning guest and enough for an interpreter's call.
+    /// Work: about one unit a wasm instruction, and one a nanosecond of what the
+    /// host does for the guest. 100 million is some 9 ms of a spinning guest and
+    /// enough for an interpreter's call.
     pub fuel: u64,
     /// From the start to the end of the call, waiting included.
     pub wall: Duration,

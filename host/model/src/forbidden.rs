@@ -331,14 +331,14 @@ mod tests {
     #[test]
     fn requests_are_forbidden_by_method_and_path_where_a_grant_lets_any_of_them_out() {
         let check = |grants: serde_json::Value, want: bool| {
-            let rule = json!({ "origin": "https://*.example.com", "methods": ["DELETE"], "paths": ["/v1/users"] });
-            let forbidden = Forbidden { grants: vec![serde_json::from_value(rule).unwrap()], ..Forbidden::default() };
+            let rule =
+                json!({ "origin": "https://*.example.com", "methods": ["DELETE"], "paths": ["/v1/users"] });
+            let forbidden =
+                Forbidden { grants: vec![serde_json::from_value(rule).unwrap()], ..Forbidden::default() };
             let grants: GrantsSpec = serde_json::from_value(grants).unwrap();
             assert_eq!(forbidden.grants(&grants).is_err(), want, "{grants:?}");
         };
-        let of = |methods: &[&str], paths: &[&str]| {
-            json!({ "http": [{ "origin": "https://api.example.com", "methods": methods, "paths": paths }] })
-        };
+        let of = |methods: &[&str], paths: &[&str]| json!({ "http": [{ "origin": "https://api.example.com", "methods": methods, "paths": paths }] });
         check(json!({ "http": ["https://api.example.com"] }), true);
         check(of(&["GET", "DELETE"], &[]), true);
         check(of(&["GET", "POST"], &[]), false);

@@ -408,8 +408,10 @@ mod tests {
 
     #[test]
     fn what_forbids_nothing_is_an_error_with_its_line() {
-        let file =
-            parse("[packages]\nforbidden = ['evil/*', 'acme/crm@0.3.*']\n[grants]\nforbidden = ['kv', { origin = 'https://a.example', methods = ['GET'] }]\n", "");
+        let file = parse(
+            "[packages]\nforbidden = ['evil/*', 'acme/crm@0.3.*']\n[grants]\nforbidden = ['kv', { origin = 'https://a.example', methods = ['GET'] }]\n",
+            "",
+        );
         let file = file.unwrap();
         assert_eq!((file.packages.forbidden.len(), file.grants.forbidden.len()), (2, 2));
         for (text, want) in [

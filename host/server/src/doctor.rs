@@ -87,11 +87,17 @@ pub async fn examine(
 
 /// Whose are the packages that are there?
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
-async fn examine_publishers(config: Option<&Path>, data: &Path, store: &Arc<dyn Store>) -> anyhow::Result<()> {
+async fn examine_publishers(
+    config: Option<&Path>,
+    data: &Path,
+    store: &Arc<dyn Store>,
+) -> anyhow::Result<()> {
     let trusted = crate::config::trusted_keys(config)?;
     if trusted.is_empty() {
         let where_else = if config.is_none() { " (`--config` names the host's file)" } else { "" };
-        println!("warning: packages are not checked for who made them: `[packages] trusted-keys` names nobody{where_else}");
+        println!(
+            "warning: packages are not checked for who made them: `[packages] trusted-keys` names nobody{where_else}"
+        );
         return Ok(());
     }
     let registry = Registry::new(Arc::clone(store), Blobs::open(&data.join(BLOBS))?, Arc::new(SystemClock));
@@ -107,7 +113,9 @@ async fn examine_publishers(config: Option<&Path>, data: &Path, store: &Arc<dyn 
                 None => "not signed".to_owned(),
             };
             let package = record.package;
-            println!("warning: package {package} is {why}: publish it anew with a signature, or name it in `[packages] forbidden`");
+            println!(
+                "warning: package {package} is {why}: publish it anew with a signature, or name it in `[packages] forbidden`"
+            );
         }
     }
 }

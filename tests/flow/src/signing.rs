@@ -25,7 +25,10 @@ async fn a_publisher_signs_and_the_operator_sees_whose_packages_there_are() {
     host.restart();
     let user = User::of(&host, host.operator());
     let unsigned = user.types(&["publish", "kv.wasm"]).await.exit(3);
-    assert!(unsigned.err.contains("minisign -Sm FILE") && unsigned.err.contains("--signature"), "{unsigned:?}");
+    assert!(
+        unsigned.err.contains("minisign -Sm FILE") && unsigned.err.contains("--signature"),
+        "{unsigned:?}"
+    );
     let signed = user.types(&["publish", "kv.wasm", "--signature", "kv.minisig"]).await.exit(0);
     assert!(signed.out.contains(&format!("signed by {key}")), "{signed:?}");
     let listed = user.types(&["packages"]).await.exit(0).out;

@@ -273,10 +273,8 @@ mod tests {
         for folder in ["host", "tests/tidy"] {
             text_below(&tests_harness::root().join(folder), &mut elsewhere);
         }
-        let missing: Vec<_> = ELSEWHERE
-            .iter()
-            .filter(|(_, test, _)| !elsewhere.contains(&format!("fn {test}()")))
-            .collect();
+        let missing: Vec<_> =
+            ELSEWHERE.iter().filter(|(_, test, _)| !elsewhere.contains(&format!("fn {test}()"))).collect();
         assert!(missing.is_empty(), "no such tests: {missing:?}");
     }
 }

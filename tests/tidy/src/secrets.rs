@@ -78,10 +78,13 @@ fn compares_a_secret(code: &str) -> bool {
         let left = left.trim_end().trim_end_matches([')', '(', ']']);
         let left = ["as_bytes", "as_str", "as_ref", "as_slice", "as_deref", "into_bytes", "finalize"]
             .iter()
-            .fold(left, |left, call| left.strip_suffix(call).unwrap_or(left).trim_end_matches(['.', '(', ')']));
+            .fold(left, |left, call| {
+                left.strip_suffix(call).unwrap_or(left).trim_end_matches(['.', '(', ')'])
+            });
         let left = left.rsplit(|c| !is_name(c)).next().unwrap_or_default();
         let path = right.trim_start().trim_start_matches(['&', '*']);
-        let path: Vec<_> = path.split(|c: char| !is_name(c) && c != '.').next().unwrap_or_default().split('.').collect();
+        let path: Vec<_> =
+            path.split(|c: char| !is_name(c) && c != '.').next().unwrap_or_default().split('.').collect();
         secret(left) || path.iter().any(|name| secret(name))
     })
 }

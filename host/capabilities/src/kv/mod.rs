@@ -10,8 +10,8 @@ mod space;
 use std::sync::Arc;
 
 use crate::Call;
-use crate::meter::copied;
 use crate::bindings::connector::wharf::kv::store;
+use crate::meter::copied;
 use space::{Space, SpaceError, Value};
 
 /// The longest key, in bytes, as `wit/deps/wharf-kv` says.

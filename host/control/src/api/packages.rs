@@ -54,6 +54,7 @@ pub(super) struct Listed {
 
 /// A package that was published.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
 pub(super) struct Published {
     #[schema(value_type = String)]
     package: PackageRef,

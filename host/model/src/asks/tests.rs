@@ -68,13 +68,22 @@ http = ["https://api.example"]
     );
     let given = json!({ "credentials": { "app": { "secret": "app-secret" } } });
     let told = words(&asks(&manifest, &connection(given.clone())));
-    assert!(told.contains(&"have the secret `app-secret` sent to https://usual.example".to_owned()), "{told:?}");
+    assert!(
+        told.contains(&"have the secret `app-secret` sent to https://usual.example".to_owned()),
+        "{told:?}"
+    );
 
     let mut elsewhere = given;
     elsewhere["config"] = json!({ "base-url": "https://evil.example" });
-    let (asked, before) = (asks(&manifest, &connection(elsewhere)), asks(&manifest, &connection(json!({
-        "credentials": { "app": { "secret": "app-secret" } }
-    }))));
+    let (asked, before) = (
+        asks(&manifest, &connection(elsewhere)),
+        asks(
+            &manifest,
+            &connection(json!({
+                "credentials": { "app": { "secret": "app-secret" } }
+            })),
+        ),
+    );
     let new = words(&beyond(&asked, &before));
     assert_eq!(new, ["have the secret `app-secret` sent to https://evil.example"]);
     assert_eq!(words(&asks(&manifest, &connection(json!({})))), ["send any request to https://api.example"]);

@@ -154,7 +154,10 @@ async fn a_describe_that_gives_too_much_costs_its_own_upload_only() {
     for probe in ["huge-describe", "huge-describe-name"] {
         let bytes = std::fs::read(tests_harness::probe(probe)).unwrap();
         let answer = scene.beside(scene.host.operate(Method::POST, "/packages", bytes)).await.expect(422);
-        assert!(answer.text.contains("`describe` did not answer: it passed its bound"), "{probe}: {answer:?}");
+        assert!(
+            answer.text.contains("`describe` did not answer: it passed its bound"),
+            "{probe}: {answer:?}"
+        );
         assert!(answer.text.len() < 1_000, "{probe}: {}", answer.text.len());
     }
     assert_eq!(scene.host.published().await, ["probe/echo@0.1.0"], "only the bystander's");

@@ -216,7 +216,8 @@ async fn what_is_compressed_stays_as_small_as_it_was_sent() {
         assert!(echoed.text == String::from_utf8_lossy(bomb), "{encoding}: {} bytes", echoed.text.len());
     }
     let archive = zip(&deflated);
-    let upload = scene.mallory().hook("echo/hook").header("content-type", "application/zip").body(archive.clone());
+    let upload =
+        scene.mallory().hook("echo/hook").header("content-type", "application/zip").body(archive.clone());
     let echoed = scene.beside(scene.host.ask(upload)).await.expect(200);
     assert!(echoed.text == String::from_utf8_lossy(&archive), "{} bytes", echoed.text.len());
 }

@@ -59,10 +59,20 @@ async fn a_package_that_no_trusted_publisher_signed_is_refused_before_anybody_lo
     let theirs = stranger.signs(&kv);
     let forgeries: [(&str, &[u8], String, &str); 9] = [
         ("by a stranger", &kv, theirs.clone(), "does not trust"),
-        ("by a stranger with the same key id", &kv, relabelled(&theirs, 2, publisher.key_id()), "not by the key"),
+        (
+            "by a stranger with the same key id",
+            &kv,
+            relabelled(&theirs, 2, publisher.key_id()),
+            "not by the key",
+        ),
         ("of the version before", &next, right.clone(), "not of these bytes"),
         ("of other bytes", &flipped, right.clone(), "not of these bytes"),
-        ("with another trusted comment", &kv, with_line(&right, COMMENT, |line| format!("{line}!")), "trusted comment"),
+        (
+            "with another trusted comment",
+            &kv,
+            with_line(&right, COMMENT, |line| format!("{line}!")),
+            "trusted comment",
+        ),
         ("of the legacy form", &kv, relabelled(&right, 0, b"Ed"), "legacy"),
         ("cut off", &kv, right[..right.len() / 2].to_owned(), "no signature"),
         ("garbage", &kv, "garbage".to_owned(), "no signature"),
@@ -80,5 +90,7 @@ async fn a_package_that_no_trusted_publisher_signed_is_refused_before_anybody_lo
     let kept = scene.host.operate(Method::GET, "/packages/probe/kv/0.1.0", "").await.expect(200).json();
     assert_eq!(kept["signed-by"], publisher.key());
     let flow = scene.host.operate(Method::GET, "/packages", "").await.expect(200).json();
-    assert!(flow.as_array().unwrap().iter().any(|it| it["published-by"] == "host" && it["signed-by"].is_null()));
+    assert!(
+        flow.as_array().unwrap().iter().any(|it| it["published-by"] == "host" && it["signed-by"].is_null())
+    );
 }
