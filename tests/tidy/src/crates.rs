@@ -11,7 +11,8 @@ use crate::tree::{files, none, read, root};
 /// it, for whatever kind of use. Members below `tests/` are programs of their
 /// own and may read arguments.
 const ONLY: &[(&str, &[&str])] = &[
-    ("wasmtime", &["host-sandbox", "host-capabilities"]),
+    // The benchmark leaves a guard out and sees what it costs.
+    ("wasmtime", &["host-sandbox", "host-capabilities", "tests-bench"]),
     ("sled", &["host-store"]),
     ("openidconnect", &["host-login"]),
     ("clap", &["host-server", "host-cli", "tests-*"]),
