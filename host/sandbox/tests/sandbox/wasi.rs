@@ -107,6 +107,8 @@ async fn an_exchange_of_wasi_leaves_its_line_also_if_nobody_waits_for_it() {
             (func $scheme (param i32 i32 i32 i32 i32) (result i32)))
         (import "wasi:http/types@0.2.12" "[method]outgoing-request.set-authority"
             (func $authority (param i32 i32 i32 i32) (result i32)))
+        (import "wasi:http/types@0.2.12" "[method]outgoing-request.set-path-with-query"
+            (func $path (param i32 i32 i32 i32) (result i32)))
         (import "wasi:http/outgoing-handler@0.2.12" "handle" (func $handle (param i32 i32 i32 i32)))
         (import "wasi:http/types@0.2.12" "[method]future-incoming-response.subscribe"
             (func $subscribe (param i32) (result i32)))
@@ -116,16 +118,17 @@ async fn an_exchange_of_wasi_leaves_its_line_also_if_nobody_waits_for_it() {
             "(local $it i32) (local.set $it (call $request (call $fields)))
              (drop (call $scheme (local.get $it) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
              (drop (call $authority (local.get $it) (i32.const 1) (i32.const 128) (i32.const 11)))
+             (drop (call $path (local.get $it) (i32.const 1) (i32.const 144) (i32.const 1)))
              (call $handle (local.get $it) (i32.const 0) (i32.const 0) (i32.const 4096))
              {then} (call $one)"
         );
-        connector(imports, r#"(data (i32.const 128) "127.0.0.1:1")"#, &body)
+        connector(imports, r#"(data (i32.const 128) "127.0.0.1:1") (data (i32.const 144) "/")"#, &body)
     };
     let wait = "(call $block (call $subscribe (i32.load (i32.const 4104))))";
     for (then, want) in [(wait, "GET http://127.0.0.1:1/: no answer in "), ("", "GET ")] {
         let finished = Lab::start().go(guest(then), Bounds::default(), "1").await;
         let log: Vec<_> = finished.log.iter().map(|line| (line.level, line.text.as_str())).collect();
-        let [(Level::Debug, line)] = log[..] else { panic!("{log:?}") };
+        let [(Level::Debug, line)] = log[..] else { panic!("{finished:?}") };
         assert!(line.starts_with(want) && line.contains(": no answer in "), "{line}");
     }
 }
