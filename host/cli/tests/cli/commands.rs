@@ -360,7 +360,11 @@ async fn publish_sends_the_component_as_it_is() {
     let listed = fake.wharf(&["packages"]).await;
     let last = listed.out.lines().last().unwrap_or_default();
     let columns: Vec<_> = last.split_whitespace().collect();
-    assert_eq!(columns, ["example/crm@0.1.0", "connector", "e3b0c44298fc", "-", "A", "CRM"], "nobody signed it");
+    assert_eq!(
+        columns,
+        ["example/crm@0.1.0", "connector", "e3b0c44298fc", "-", "A", "CRM"],
+        "nobody signed it"
+    );
 }
 
 #[tokio::test]
