@@ -87,9 +87,16 @@ async fn what_the_operator_allows_at_most_holds_whatever_a_connection_says() {
     let large = request("PUT", &upstream.url("/"), &[]).map(|_| full_body("hello"));
     let sent = small.send(&crm, large).await;
     assert!(sent.answer.is_err(), "{:?}", sent.answer.map(|answer| answer.status()));
-    let short = world(Ceilings { total: Some(Duration::ZERO), ..Ceilings::default() });
-    let sent = short.send(&crm, get(&upstream.url("/"))).await;
-    assert!(matches!(sent.answer, Err(EgressError::Timeout)));
+    let silent = Upstream::speaking(async |socket| {
+        let _open = socket;
+        std::future::pending().await
+    })
+    .await;
+    let ceilings = Ceilings { total: Some(Duration::from_millis(50)), ..Ceilings::default() };
+    let config = EgressConfig { policy: opened(&[&silent]), ceilings, ..EgressConfig::default() };
+    let patient = behaving(&[&silent.origin()], RETRY);
+    let sent = World::with(config).send(&patient, get(&silent.url("/"))).await;
+    assert!(matches!(sent.answer, Err(EgressError::Timeout)), "{:?}", sent.answer);
 }
 
 #[tokio::test]
