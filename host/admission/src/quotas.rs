@@ -261,7 +261,7 @@ impl Quotas {
     }
 
     fn limit(&self, own: QuotasSpec, quota: Quota) -> u64 {
-        own.get(quota).or(self.0.usual.get(quota)).unwrap_or_else(|| QuotasSpec::usual(quota))
+        own.limit(quota, &self.0.usual)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -113,23 +113,30 @@ impl Attempt {
     }
 }
 
+/// An id for a request that came just now.
+pub(crate) fn request_id() -> Result<RequestId, Refusal> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|error| Refusal::Internal(error.into()))?;
+    Ok(RequestId::new(random))
+}
+
 /// Answers a request, and sees to its entry.
 pub(crate) async fn audited(
     State((control, operations)): State<(Control, Arc<Operations>)>,
     request: Request<Body>,
     next: Next,
 ) -> Response {
-    let mut random = [0; 8];
-    if let Err(error) = getrandom::fill(&mut random) {
-        return Refusal::Internal(error.into()).into_response();
-    }
+    let id = match request_id() {
+        Ok(id) => id,
+        Err(refusal) => return refusal.into_response(),
+    };
     let (mut parts, body) = request.into_parts();
     let operation = operations.of(&parts).cloned();
     let attempt = Arc::new(Attempt {
         operation: operation.as_ref().map_or(NO_OPERATION, |operation| operation.id),
         changes: operation.as_ref().is_some_and(|operation| operation.sort == Sort::Changes),
         from: parts.extensions.get().map(|Peer(address)| *address),
-        request: RequestId::new(random),
+        request: id,
         act: OnceLock::new(),
     });
     parts.extensions.insert(Arc::clone(&attempt));

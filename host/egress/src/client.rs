@@ -112,7 +112,6 @@ pub struct Egress(pub(crate) Arc<Way>);
 /// What every journey needs.
 pub(crate) struct Way {
     pub(crate) policy: Arc<Policy>,
-    ceilings: Ceilings,
     pub(crate) injector: Injector,
     pub(crate) pools: Arc<Pools>,
     pub(crate) dialer: Dialer,
@@ -123,9 +122,9 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    /// How a connection's requests behave: as it says, below the operator's ceilings.
+    /// How a connection's requests behave.
     pub(crate) fn settings(&self, connection: &Connection) -> EgressSettings {
-        self.ceilings.cap(connection.egress)
+        self.pools.settings(connection)
     }
 }
 
@@ -154,8 +153,7 @@ impl Egress {
             Oauth::new(Arc::clone(&vault), Arc::clone(&clock), Arc::clone(&policy), Arc::clone(&pools));
         let injector = Injector { vault, clock, oauth: Arc::new(oauth) };
         let (tls, dice, meters, toll) = (Arc::new(tls), config.dice, Meters::default(), config.toll);
-        let ceilings = config.ceilings;
-        Ok(Self(Arc::new(Way { policy, ceilings, injector, pools, dialer, tls, dice, meters, toll })))
+        Ok(Self(Arc::new(Way { policy, injector, pools, dialer, tls, dice, meters, toll })))
     }
 
     /// Sends a guest's request for its connection, as its settings say.

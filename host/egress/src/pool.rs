@@ -123,7 +123,7 @@ impl Pools {
     fn slot(&self, connection: &Connection, identity: Option<&Identity>) -> Arc<Pool> {
         let identified = identity.map(|identity| identity.digest);
         let key = (connection.tenant.clone(), connection.name.clone(), identified);
-        let settings = self.ceilings.cap(connection.egress);
+        let settings = self.settings(connection);
         let mut slots = self.slots.lock();
         slots.now += 1;
         let now = slots.now;
@@ -147,6 +147,11 @@ impl Pools {
         self.slots.lock().by_key.clear();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// As a connection says, below the operator's ceilings.
+    pub(crate) fn settings(&self, connection: &Connection) -> EgressSettings {
+        self.ceilings.cap(connection.egress)
     }
 
     /// What runs a client's tasks, and is waited for by [`Self::drain`].

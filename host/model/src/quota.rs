@@ -116,9 +116,14 @@ impl QuotasSpec {
         }
     }
 
+    /// A tenant's limit, if this is what its document says and `usual` what the operator does.
+    pub fn limit(&self, quota: Quota, usual: &Self) -> u64 {
+        self.get(quota).or(usual.get(quota)).unwrap_or_else(|| Self::of_nobody(quota))
+    }
+
     /// The limit where neither tenant nor operator says one: so much that only
     /// a mistake or an attack comes near.
-    pub fn usual(quota: Quota) -> u64 {
+    fn of_nobody(quota: Quota) -> u64 {
         match quota {
             Quota::RunsPerDay => 10_000_000,
             Quota::RunsPending => 100_000,

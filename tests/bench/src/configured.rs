@@ -2,11 +2,11 @@
 //! takes to start, what memory it holds when it has, and what the first call of
 //! a connection takes.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::StatusCode;
 use reqwest::Method;
-use tests_harness::{Connection, Host, HostBuilder, probe};
+use tests_harness::{Connection, Host, HostBuilder, eventually, probe};
 
 use crate::figures::{Figures, median};
 use crate::{native, process};
@@ -38,7 +38,10 @@ pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
         host.terminate().await;
         let began = Instant::now();
         host.restart();
-        until_ready(&host).await?;
+        eventually("the host is ready", async || {
+            (host.ask(host.request(Method::GET, "/readyz")).await.status == StatusCode::OK).then_some(())
+        })
+        .await;
         starts.push(began.elapsed().as_secs_f64());
         memory.push(process::resident_mb(host.pid())?);
         for at in 0..CALLED {
@@ -61,15 +64,6 @@ pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
 
 fn name(number: usize) -> String {
     format!("t{number}")
-}
-
-async fn until_ready(host: &Host) -> anyhow::Result<()> {
-    let asked = Instant::now();
-    while host.ask(host.request(Method::GET, "/readyz")).await.status != 200 {
-        anyhow::ensure!(asked.elapsed() < Duration::from_secs(60), "not ready after a minute");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    Ok(())
 }
 
 /// One webhook of a tenant, in milliseconds.

@@ -227,12 +227,13 @@ impl Catalog {
                     format!("tenant `{id}` was deleted, and an id is never given again: choose another");
                 plan.objections.push(Objection { edit: None, line: None, column: None, message });
             }
-            let had = held.tenants.get(&id).map_or(0, |before| packages_of(&before.written).len());
-            if let Err(message) = self.ceilings.room_for_packages(&written, had) {
+            let before = held.tenants.get(&id);
+            let room = self.ceilings.room_for_packages(&written, before.map(|before| &before.written));
+            if let Err(message) = room {
                 plan.objections.push(Objection { edit: None, line: None, column: None, message });
             }
             let resolved = self.resolve(&written, &packages);
-            let before = held.tenants.get(&id).map(|tenant| &tenant.resolved.errors);
+            let before = before.map(|tenant| &tenant.resolved.errors);
             for (resource, error) in &resolved.errors {
                 let (kind, name) = resource;
                 let edit = plan.of.get(&(id.clone(), resource.clone())).copied();

@@ -49,11 +49,14 @@ impl Default for Ceilings {
 impl Ceilings {
     /// Whether a tenant may name as many versions of packages as it would.
     /// Who is above the quota already may go on, with no more of them.
-    pub(super) fn room_for_packages(&self, written: &Written, had: usize) -> Result<(), String> {
+    pub(super) fn room_for_packages(
+        &self,
+        written: &Written,
+        before: Option<&Written>,
+    ) -> Result<(), String> {
         let quota = Quota::Packages;
-        let own = written.spec.quotas.get(quota).or(self.quotas.get(quota));
-        let (limit, would) = (own.unwrap_or(QuotasSpec::usual(quota)), packages_of(written).len());
-        if would as u64 > limit && would > had {
+        let (limit, would) = (written.spec.quotas.limit(quota, &self.quotas), packages_of(written).len());
+        if would as u64 > limit && would > before.map_or(0, |before| packages_of(before).len()) {
             let remedy = quota.remedy();
             return Err(format!(
                 "the tenant's quota `{quota}` would be passed: {would} versions of packages, of {limit}; {remedy}, or ask the operator for more"

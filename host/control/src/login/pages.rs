@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use host_audit::{Act, Actor, Chain, Deed, Outcome, RequestId};
+use host_audit::{Act, Actor, Chain, Deed, Outcome};
 use host_login::LoginError;
 use host_model::digest::Digest;
 use host_model::http_types::Peer;
@@ -27,7 +27,7 @@ use super::grant::granted;
 use super::{Begun, Offered, Ready};
 use crate::Control;
 use crate::api::MadeToken;
-use crate::attempt::LOGIN;
+use crate::attempt::{LOGIN, request_id};
 use crate::input::json;
 use crate::page::{escape, page};
 use crate::refusal::Refusal;
@@ -268,9 +268,7 @@ async fn refused(control: &Control, from: Option<IpAddr>, by: Actor, issuer: &st
 }
 
 fn act(by: Actor, from: Option<IpAddr>) -> Result<Act, Refusal> {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(|error| Refusal::Internal(error.into()))?;
-    Ok(Act::new(by, from, RequestId::new(random), LOGIN))
+    Ok(Act::new(by, from, request_id()?, LOGIN))
 }
 
 fn secret() -> Result<String, Refusal> {
