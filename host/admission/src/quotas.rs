@@ -12,12 +12,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use host_model::clock::{Clock, Timestamp};
 use host_model::name::TenantId;
+use host_model::notice::{Notice, Notices};
 use host_model::quota::{Quota, QuotaPassed, QuotaUse, QuotasSpec};
 
 const DAY_S: i64 = 24 * 60 * 60;
 const MINUTE_S: i64 = 60;
 /// When a quota that has no period is worth another try: something may have ended.
 const TRY_AGAIN_S: u64 = 30;
+/// How soon a tenant hears of the same quota again: use may go up and down
+/// around four fifths a thousand times a second.
+const TELL_AGAIN_S: i64 = 10 * MINUTE_S;
 
 /// What a tenant keeps, counted elsewhere.
 pub trait Stock: Send + Sync + 'static {
@@ -51,6 +55,7 @@ struct Inner {
     usual: QuotasSpec,
     clock: Arc<dyn Clock>,
     stock: Arc<dyn Stock>,
+    notices: Arc<dyn Notices>,
     state: Mutex<State>,
 }
 
@@ -73,8 +78,8 @@ struct Counted {
     booked_bytes: u64,
     /// Of the calls that are going on.
     memory: u64,
-    /// Those of which it was said that they are nearly used up.
-    warned: Vec<Quota>,
+    /// Those of which the tenant heard that they are nearly used up, and when, in seconds since 1970.
+    told: Vec<(Quota, i64)>,
 }
 
 impl Counted {
@@ -83,11 +88,9 @@ impl Counted {
         let (day, minute) = (now.timestamp().div_euclid(DAY_S), now.timestamp().div_euclid(MINUTE_S));
         if self.today.day != day {
             self.today = Day { day, ..Day::default() };
-            self.warned.retain(|quota| !matches!(quota, Quota::RunsPerDay | Quota::LogBytesPerDay));
         }
         if self.minute != minute {
             (self.minute, self.outbound) = (minute, 0);
-            self.warned.retain(|quota| *quota != Quota::OutboundPerMinute);
         }
         self
     }
@@ -138,9 +141,15 @@ impl Drop for Booking {
 }
 
 impl Quotas {
-    /// Nothing is used. `usual` are the operator's defaults.
-    pub fn new(usual: QuotasSpec, clock: Arc<dyn Clock>, stock: Arc<dyn Stock>) -> Self {
-        Self(Arc::new(Inner { usual, clock, stock, state: Mutex::default() }))
+    /// Nothing is used. `usual` are the operator's defaults; a tenant hears
+    /// through `notices` of what is nearly used up.
+    pub fn new(
+        usual: QuotasSpec,
+        clock: Arc<dyn Clock>,
+        stock: Arc<dyn Stock>,
+        notices: Arc<dyn Notices>,
+    ) -> Self {
+        Self(Arc::new(Inner { usual, clock, stock, notices, state: Mutex::default() }))
     }
 
     /// Sets what tenants have of their own, lower or higher than the operator's
@@ -236,13 +245,11 @@ impl Quotas {
                     .map_or(TRY_AGAIN_S, |left| left + 1);
                 return Err(QuotaPassed { quota, used, limit, retry_after_s });
             }
-            match (is_near(would, limit), counted.warned.contains(&quota)) {
-                (true, false) => {
-                    counted.warned.push(quota);
-                    tracing::warn!(tenant.id = %tenant, "tenant `{tenant}` has used {would} of {limit} of its quota `{quota}`");
-                }
-                (false, true) => counted.warned.retain(|warned| *warned != quota),
-                _ => {}
+            if !is_near(would, limit) {
+                counted.told.retain(|(told, at)| *told != quota || now.timestamp() - at < TELL_AGAIN_S);
+            } else if !counted.told.iter().any(|(told, _)| *told == quota) {
+                counted.told.push((quota, now.timestamp()));
+                self.0.notices.tell(tenant, Notice::QuotaNear { quota, used: would, limit });
             }
         }
         for &(quota, more) in wanted {

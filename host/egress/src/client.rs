@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use host_model::clock::Clock;
 use host_model::name::TenantId;
+use host_model::notice::Notices;
 use host_model::resource::{Connection, EgressSettings};
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -44,6 +45,8 @@ pub struct EgressConfig {
     pub dice: fn() -> u64,
     /// Counts each request against its tenant's quota.
     pub toll: Toll,
+    /// Who tells a tenant that a connection needs authorization.
+    pub notices: Arc<dyn Notices>,
 }
 
 /// Counts one request of a tenant; the text is why there may be no more.
@@ -59,6 +62,7 @@ impl Default for EgressConfig {
             // Without randomness pauses are short, which harms less than no retry.
             dice: || getrandom::u64().unwrap_or_default(),
             toll: Arc::new(|_| Ok(())),
+            notices: Arc::new(()),
         }
     }
 }
@@ -149,8 +153,13 @@ impl Egress {
         let policy = Arc::new(config.policy);
         let dialer = Dialer { policy: Arc::clone(&policy), resolver: config.resolver };
         let pools = Arc::new(Pools::new(dialer.clone(), tls.clone(), config.ceilings));
-        let oauth =
-            Oauth::new(Arc::clone(&vault), Arc::clone(&clock), Arc::clone(&policy), Arc::clone(&pools));
+        let oauth = Oauth::new(
+            Arc::clone(&vault),
+            Arc::clone(&clock),
+            Arc::clone(&policy),
+            Arc::clone(&pools),
+            config.notices,
+        );
         let injector = Injector { vault, clock, oauth: Arc::new(oauth) };
         let (tls, dice, meters, toll) = (Arc::new(tls), config.dice, Meters::default(), config.toll);
         Ok(Self(Arc::new(Way { policy, injector, pools, dialer, tls, dice, meters, toll })))

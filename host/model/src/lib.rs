@@ -20,6 +20,7 @@ pub mod id;
 pub mod manifest;
 pub mod message;
 pub mod name;
+pub mod notice;
 pub mod outcome;
 pub mod problem;
 pub mod quota;

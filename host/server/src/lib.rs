@@ -21,6 +21,7 @@ mod guests;
 mod health;
 mod logins;
 mod master_keys;
+mod notices;
 mod ports;
 mod quotas;
 mod repair;

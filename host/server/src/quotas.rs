@@ -165,7 +165,7 @@ mod tests {
     async fn what_was_used_today_is_known_after_a_restart() {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let clock = Arc::new(SimClock::at("2026-11-21T12:00:00Z".parse().unwrap()));
-        let quotas = || Quotas::new(QuotasSpec::default(), clock.clone(), Arc::new(Nothing));
+        let quotas = || Quotas::new(QuotasSpec::default(), clock.clone(), Arc::new(Nothing), Arc::new(()));
         let spec: TenantSpec = serde_json::from_value(serde_json::json!({ "name": "acme" })).unwrap();
         let (before, stop) = (quotas(), CancellationToken::new());
         before.book(&spec.name, 3, 0).unwrap().keep();

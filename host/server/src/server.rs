@@ -40,6 +40,7 @@ use crate::fire::AcceptedFires;
 use crate::guests::SandboxedGuests;
 use crate::health::Health;
 use crate::master_keys::KeyRotation;
+use crate::notices::{self, Told};
 use crate::ports;
 use crate::quotas::{self, Kept, UsageView};
 use crate::repair::RunsRepair;
@@ -88,13 +89,15 @@ impl Server {
         let vault = Arc::new(Vault::new(Arc::clone(&store), config.secrets.load_or_create().await?));
         let routes = Arc::new(Routes::default());
         let kept = Kept { store: Arc::clone(&sled), routes: Arc::clone(&routes) };
-        let quotas = Quotas::new(config.quotas, Arc::clone(&clock), Arc::new(kept));
+        let (told, untold) = Told::new();
+        let quotas = Quotas::new(config.quotas, Arc::clone(&clock), Arc::new(kept), Arc::clone(&told) as _);
         let vitals = Arc::new(Vitals::new(config.reserves, vitals::machine(&config.data)));
         let toll = quotas.clone();
         let egress = EgressConfig {
             policy: config.policy,
             ceilings: config.ceilings,
             toll: Arc::new(move |tenant| toll.outbound(tenant).map_err(|passed| passed.to_string())),
+            notices: told,
             ..EgressConfig::default()
         };
         let egress = Arc::new(Egress::new(egress, Arc::clone(&vault), Arc::clone(&clock))?);
@@ -186,6 +189,9 @@ impl Server {
         let (kept, stop) = (Arc::clone(&audit), stop_background.clone());
         background.spawn(async move { kept.keep(stop).await });
 
+        let topics = Arc::new(ports::Published { guests: Arc::clone(&guests), runs: Arc::clone(&runs) });
+        let published = notices::publish(untold, Arc::clone(&topics) as _, stop_background.clone());
+        background.spawn(published);
         let tokens = Tokens::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&audit));
         let operator_token = tokens.bootstrap().await?.map(|text| text.reveal_once().to_owned());
         let entered = Arc::clone(&audit);
@@ -196,7 +202,7 @@ impl Server {
             catalog,
             registry,
             calls: Arc::clone(&guests) as _,
-            topics: Arc::new(ports::Published { guests: Arc::clone(&guests), runs: Arc::clone(&runs) }),
+            topics: Arc::clone(&topics) as _,
             runs: Arc::new(ports::RunsView(Arc::clone(&runs))),
             events: Arc::new(ports::RunsView(Arc::clone(&runs))),
             repair: Arc::new(RunsRepair(Arc::clone(&runs))),

@@ -12,6 +12,7 @@ mod lead;
 mod login;
 mod made;
 mod mtls;
+mod notices;
 mod retaining;
 mod retrying;
 mod schedule;

@@ -1,12 +1,13 @@
 //! Quotas in a time that is moved by hand.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use host_model::clock::SimClock;
 use host_model::name::TenantId;
+use host_model::notice::{Notice, Notices};
 use host_model::quota::{Quota, QuotasSpec};
 
 use super::{Day, Quotas, Stock};
@@ -45,7 +46,7 @@ fn bolt() -> TenantId {
 fn quotas(usual: QuotasSpec) -> (Quotas, SimClock, Arc<Kept>) {
     let clock = SimClock::at("2026-11-21T23:30:00Z".parse().unwrap());
     let kept = Arc::<Kept>::default();
-    (Quotas::new(usual, Arc::new(clock.clone()), kept.clone()), clock, kept)
+    (Quotas::new(usual, Arc::new(clock.clone()), kept.clone(), Arc::new(())), clock, kept)
 }
 
 fn used(quotas: &Quotas, quota: Quota) -> u64 {
@@ -114,6 +115,37 @@ fn four_fifths_are_near_and_the_usage_says_when_it_resets() {
     assert!(usage.near && usage.used == 80);
     assert_eq!(usage.resets_at, Some("2026-11-22T00:00:00Z".parse().unwrap()));
     assert!(quotas.log(&acme(), 21).is_err() && quotas.log(&acme(), 20).is_ok());
+}
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<(TenantId, Notice)>>);
+
+impl Notices for Heard {
+    fn tell(&self, tenant: &TenantId, notice: Notice) {
+        self.0.lock().unwrap().push((tenant.clone(), notice));
+    }
+}
+
+#[test]
+fn a_tenant_hears_once_of_a_quota_that_is_nearly_used_however_often_it_goes_up_and_down() {
+    let clock = SimClock::at("2026-11-21T12:00:00Z".parse().unwrap());
+    let heard = Arc::<Heard>::default();
+    let usual = QuotasSpec { memory_bytes: Some(100), ..QuotasSpec::default() };
+    let quotas = Quotas::new(usual, Arc::new(clock.clone()), Arc::<Kept>::default(), heard.clone());
+    let up_and_down = || {
+        for _ in 0..50 {
+            quotas.memory(&acme(), 79).unwrap();
+            quotas.memory(&acme(), 1).unwrap();
+            quotas.memory_free(&acme(), 80);
+        }
+        std::mem::take(&mut *heard.0.lock().unwrap())
+    };
+    let near = Notice::QuotaNear { quota: Quota::MemoryBytes, used: 80, limit: 100 };
+    assert_eq!(up_and_down(), [(acme(), near.clone())]);
+    clock.advance(Duration::from_secs(599));
+    assert_eq!(up_and_down(), []);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(up_and_down(), [(acme(), near)], "but it hears of it again");
 }
 
 #[test]

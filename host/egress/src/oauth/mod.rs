@@ -22,6 +22,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use host_model::clock::{Clock, Timestamp};
 use host_model::manifest::Flow;
+use host_model::notice::{Notice, Notices};
 use host_model::resource::{Connection, Credential, Oauth2};
 use host_store::{StoreError, Version};
 use parking_lot::Mutex;
@@ -55,6 +56,7 @@ type Turn = Arc<tokio::sync::Mutex<Option<(Timestamp, EgressError)>>>;
 pub(crate) struct Oauth {
     vault: Arc<Vault>,
     clock: Arc<dyn Clock>,
+    notices: Arc<dyn Notices>,
     endpoint: Endpoint,
     turns: Mutex<HashMap<GrantId, Turn>>,
     /// Refreshes under way: one that has begun ends, whoever asked for it and is gone.
@@ -67,10 +69,12 @@ impl Oauth {
         clock: Arc<dyn Clock>,
         policy: Arc<Policy>,
         pools: Arc<Pools>,
+        notices: Arc<dyn Notices>,
     ) -> Self {
         Self {
             vault,
             clock,
+            notices,
             endpoint: Endpoint { policy, pools },
             turns: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -233,7 +237,9 @@ impl Oauth {
         grant.refused = Some(why.to_owned());
         match self.keep(id, &grant, Some(&before)).await {
             Ok(()) => {
-                tracing::warn!(tenant.id = %id.tenant, connection.name = id.connection, "connection `{}` needs authorization: {why}; run `wharf connection authorize {}`", id.connection, id.connection);
+                let notice =
+                    Notice::NeedsAuthorization { connection: id.connection.clone(), why: why.to_owned() };
+                self.notices.tell(&id.tenant, notice);
                 Ok(())
             }
             Err(VaultError::Store(StoreError::Conflict)) => Ok(()),

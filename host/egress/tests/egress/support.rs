@@ -18,6 +18,8 @@ use host_model::digest::Digest;
 use host_model::effects::BoxFuture;
 use host_model::grants::{Grants, GrantsSpec, HttpRule};
 use host_model::manifest::Manifest;
+use host_model::name::TenantId;
+use host_model::notice::{Notice, Notices};
 use host_model::resource::{Connection, Credential, CredentialPlace, EgressSettings, Package};
 use host_store::{MemoryStore, Store};
 use http::{Request, Response};
@@ -183,6 +185,17 @@ pub(crate) struct World {
     pub(crate) vault: Arc<Vault>,
     pub(crate) clock: Arc<SimClock>,
     master: MasterKey,
+    pub(crate) heard: Arc<Heard>,
+}
+
+/// What tenants were told.
+#[derive(Default)]
+pub(crate) struct Heard(pub(crate) Mutex<Vec<(TenantId, Notice)>>);
+
+impl Notices for Heard {
+    fn tell(&self, tenant: &TenantId, notice: Notice) {
+        self.0.lock().unwrap().push((tenant.clone(), notice));
+    }
 }
 
 /// When these tests take place.
@@ -227,7 +240,10 @@ impl World {
 
     fn made(config: EgressConfig, store: Arc<dyn Store>, master: MasterKey, clock: Arc<SimClock>) -> Self {
         let vault = Arc::new(Vault::new(store, master.clone()));
-        Self { egress: Egress::new(config, Arc::clone(&vault), clock.clone()).unwrap(), vault, clock, master }
+        let heard = Arc::<Heard>::default();
+        let config = EgressConfig { notices: heard.clone(), ..config };
+        let egress = Egress::new(config, Arc::clone(&vault), clock.clone()).unwrap();
+        Self { egress, vault, clock, master, heard }
     }
 
     pub(crate) async fn secret(self, tenant: &str, name: &str, value: &str) -> Self {
