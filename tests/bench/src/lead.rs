@@ -12,8 +12,12 @@ use crate::figures::{Figures, median};
 use crate::load::{Shot, Volley, fire};
 use crate::native;
 
-const ROUNDS: usize = 7;
-const ROUND: Duration = Duration::from_millis(1_500);
+/// Many short rounds: a virtual machine's speed changes within seconds, by more
+/// than what is compared, and hardly between two variants that follow each other.
+const ROUNDS: usize = 35;
+const ROUND: Duration = Duration::from_millis(300);
+/// How much is done before, so that everything is compiled, mapped and warm.
+const WARM_UP: Duration = Duration::from_secs(3);
 const CALLERS: usize = 32;
 /// Different connectors that are called in rotation, as a host of many tenants sees it.
 const CONNECTORS: usize = 500;
@@ -54,7 +58,7 @@ pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     let path = |number: usize| format!("/hooks/acme/c{number}/transform");
     let one = shot(host.address(), vec![path(0)]);
     let all = shot(host.address(), (0..CONNECTORS).map(path).collect());
-    fire(&all, CALLERS, ROUND * 2).await?; // everything compiled, mapped and warm
+    fire(&all, CALLERS, WARM_UP).await?;
 
     let (native_pid, host_pid) = (native_process.id(), host.pid());
     let (mut one_ratio, mut all_ratio) = (Vec::new(), Vec::new());
