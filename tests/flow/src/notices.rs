@@ -8,14 +8,13 @@ const WORKFLOWS: &str = "\
 kind: workflow
 name: work
 triggers: [ { topic: { name: jobs } } ]
-steps: []
-answer: done
+steps: [ { map: done } ]
 ---
 kind: workflow
 name: alarm
 triggers: [ { topic: { name: wharf-notices } } ]
-steps: []
-answer: ${ . }
+steps: [ { id: heard, map: \"${ . }\" } ]
+answer: ${ $heard }
 ";
 
 #[tokio::test]
