@@ -60,7 +60,7 @@ async fn a_storm_of_runs_ends_at_the_quota_which_a_restart_does_not_forget() {
     );
     assert!(usage["resets-at"].is_string(), "{usage}");
     assert!(
-        scene.host.log().contains("has used 16 of 20 of its quota `runs-per-day`"),
+        scene.host.log().contains("16 of 20 of the quota `runs-per-day` are used"),
         "{}",
         scene.host.log()
     );
