@@ -245,9 +245,11 @@ impl Quotas {
                     .map_or(TRY_AGAIN_S, |left| left + 1);
                 return Err(QuotaPassed { quota, used, limit, retry_after_s });
             }
-            if !is_near(would, limit) {
+            // As it was before, since a tenant may go from little to much at once.
+            if !is_near(used, limit) {
                 counted.told.retain(|(told, at)| *told != quota || now.timestamp() - at < TELL_AGAIN_S);
-            } else if !counted.told.iter().any(|(told, _)| *told == quota) {
+            }
+            if is_near(would, limit) && !counted.told.iter().any(|(told, _)| *told == quota) {
                 counted.told.push((quota, now.timestamp()));
                 self.0.notices.tell(tenant, Notice::QuotaNear { quota, used: would, limit });
             }

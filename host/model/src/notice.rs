@@ -1,6 +1,7 @@
 //! What a tenant should hear of though nobody of it asked.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -41,7 +42,7 @@ impl fmt::Display for Notice {
                 "connection `{connection}` needs authorization: {why}; run `wharf connection authorize {connection}`"
             ),
             Self::QuotaNear { quota, used, limit } => {
-                write!(f, "{used} of {limit} of the quota `{}` are used: {}", quota.as_str(), quota.remedy())
+                write!(f, "{used} of {limit} of the quota `{quota}` are used: {}", quota.remedy())
             }
         }
     }
@@ -51,6 +52,23 @@ impl fmt::Display for Notice {
 pub trait Notices: Send + Sync + 'static {
     /// Passes one on to a tenant.
     fn tell(&self, tenant: &TenantId, notice: Notice);
+}
+
+/// Keeps what tenants were told, for tests.
+#[derive(Debug, Default)]
+pub struct Heard(Mutex<Vec<(TenantId, Notice)>>);
+
+impl Heard {
+    /// What was told since this was asked last.
+    pub fn take(&self) -> Vec<(TenantId, Notice)> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Notices for Heard {
+    fn tell(&self, tenant: &TenantId, notice: Notice) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((tenant.clone(), notice));
+    }
 }
 
 /// Passes nothing on.

@@ -190,8 +190,7 @@ impl Server {
         background.spawn(async move { kept.keep(stop).await });
 
         let topics = Arc::new(ports::Published { guests: Arc::clone(&guests), runs: Arc::clone(&runs) });
-        let published = notices::publish(untold, Arc::clone(&topics) as _, stop_background.clone());
-        background.spawn(published);
+        background.spawn(notices::publish(untold, Arc::clone(&topics) as _, stop_background.clone()));
         let tokens = Tokens::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&audit));
         let operator_token = tokens.bootstrap().await?.map(|text| text.reveal_once().to_owned());
         let entered = Arc::clone(&audit);
@@ -202,7 +201,7 @@ impl Server {
             catalog,
             registry,
             calls: Arc::clone(&guests) as _,
-            topics: Arc::clone(&topics) as _,
+            topics,
             runs: Arc::new(ports::RunsView(Arc::clone(&runs))),
             events: Arc::new(ports::RunsView(Arc::clone(&runs))),
             repair: Arc::new(RunsRepair(Arc::clone(&runs))),

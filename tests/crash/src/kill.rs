@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 const KILLS: u64 = 200;
 /// Who send forms all the time, each the next one when the last was answered.
 const CALLERS: u64 = 4;
-/// The longest that a host lives, in milliseconds: with [`KILLS`] the test takes a minute and a half.
+/// The longest that most hosts live, in milliseconds: with [`KILLS`] the test takes a minute and a half.
 const LIFE_MS: u64 = 200;
 /// One host in so many may live longer. A run that was there when the host died,
 /// six times on end and without a step done, is taken for what kills it; on a slow

@@ -1,13 +1,13 @@
 //! Quotas in a time that is moved by hand.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use host_model::clock::SimClock;
 use host_model::name::TenantId;
-use host_model::notice::{Notice, Notices};
+use host_model::notice::{Heard, Notice};
 use host_model::quota::{Quota, QuotasSpec};
 
 use super::{Day, Quotas, Stock};
@@ -117,15 +117,6 @@ fn four_fifths_are_near_and_the_usage_says_when_it_resets() {
     assert!(quotas.log(&acme(), 21).is_err() && quotas.log(&acme(), 20).is_ok());
 }
 
-#[derive(Default)]
-struct Heard(Mutex<Vec<(TenantId, Notice)>>);
-
-impl Notices for Heard {
-    fn tell(&self, tenant: &TenantId, notice: Notice) {
-        self.0.lock().unwrap().push((tenant.clone(), notice));
-    }
-}
-
 #[test]
 fn a_tenant_hears_once_of_a_quota_that_is_nearly_used_however_often_it_goes_up_and_down() {
     let clock = SimClock::at("2026-11-21T12:00:00Z".parse().unwrap());
@@ -138,7 +129,7 @@ fn a_tenant_hears_once_of_a_quota_that_is_nearly_used_however_often_it_goes_up_a
             quotas.memory(&acme(), 1).unwrap();
             quotas.memory_free(&acme(), 80);
         }
-        std::mem::take(&mut *heard.0.lock().unwrap())
+        heard.take()
     };
     let near = Notice::QuotaNear { quota: Quota::MemoryBytes, used: 80, limit: 100 };
     assert_eq!(up_and_down(), [(acme(), near.clone())]);
@@ -146,6 +137,20 @@ fn a_tenant_hears_once_of_a_quota_that_is_nearly_used_however_often_it_goes_up_a
     assert_eq!(up_and_down(), []);
     clock.advance(Duration::from_secs(1));
     assert_eq!(up_and_down(), [(acme(), near)], "but it hears of it again");
+}
+
+#[test]
+fn a_quota_that_is_used_up_at_once_is_told_of_every_day() {
+    let clock = SimClock::at("2026-11-21T12:00:00Z".parse().unwrap());
+    let heard = Arc::<Heard>::default();
+    let usual = QuotasSpec { runs_per_day: Some(1), ..QuotasSpec::default() };
+    let quotas = Quotas::new(usual, Arc::new(clock.clone()), Arc::<Kept>::default(), heard.clone());
+    let near = Notice::QuotaNear { quota: Quota::RunsPerDay, used: 1, limit: 1 };
+    for _ in 0..2 {
+        quotas.book(&acme(), 1, 0).unwrap().keep();
+        assert_eq!(heard.take(), [(acme(), near.clone())]);
+        clock.advance(24 * HOUR);
+    }
 }
 
 #[test]

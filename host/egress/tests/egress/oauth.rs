@@ -306,9 +306,12 @@ async fn a_refused_grant_needs_authorization_and_says_so_until_it_has_it() {
     assert_eq!(scene.asked(), 2, "a refused token is not shown again");
     let why = scene.world.egress.unauthorized(&scene.crm).await.unwrap().unwrap();
     assert!(why.contains("invalid_grant"), "{why}");
-    let heard = std::mem::take(&mut *scene.world.heard.0.lock().unwrap());
     let notice = Notice::NeedsAuthorization { connection: "crm".to_owned(), why };
-    assert_eq!(heard, [("acme".parse().unwrap(), notice)], "once, however many calls were refused");
+    assert_eq!(
+        scene.world.heard.take(),
+        [("acme".parse().unwrap(), notice)],
+        "once, however many calls were refused"
+    );
     let refused = host_egress::refused_grants(&scene.world.vault).await.unwrap();
     assert_eq!((refused.len(), refused[0].1.as_str()), (1, "crm"));
 

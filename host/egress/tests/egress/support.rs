@@ -18,8 +18,7 @@ use host_model::digest::Digest;
 use host_model::effects::BoxFuture;
 use host_model::grants::{Grants, GrantsSpec, HttpRule};
 use host_model::manifest::Manifest;
-use host_model::name::TenantId;
-use host_model::notice::{Notice, Notices};
+use host_model::notice::Heard;
 use host_model::resource::{Connection, Credential, CredentialPlace, EgressSettings, Package};
 use host_store::{MemoryStore, Store};
 use http::{Request, Response};
@@ -186,16 +185,6 @@ pub(crate) struct World {
     pub(crate) clock: Arc<SimClock>,
     master: MasterKey,
     pub(crate) heard: Arc<Heard>,
-}
-
-/// What tenants were told.
-#[derive(Default)]
-pub(crate) struct Heard(pub(crate) Mutex<Vec<(TenantId, Notice)>>);
-
-impl Notices for Heard {
-    fn tell(&self, tenant: &TenantId, notice: Notice) {
-        self.0.lock().unwrap().push((tenant.clone(), notice));
-    }
 }
 
 /// When these tests take place.
