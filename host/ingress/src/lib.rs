@@ -7,6 +7,7 @@
 //! Invariants
 //! - Only this crate makes an `Inbound`; its bytes are those that arrived.
 //! - Nothing is read without a bound on its size and its time.
+//! - A connection stays on the core that it came to, and nothing that takes long does.
 //! - One match turns refusals into statuses; a host error's cause never leaves.
 //! - A guest gets none of the caller's credentials, and no answer of a guest
 //!   speaks for the operator's origin.
@@ -16,6 +17,7 @@
 mod address;
 mod alarm;
 mod answer;
+mod cores;
 mod front;
 mod headers;
 mod inbound;
@@ -32,6 +34,7 @@ mod tls;
 mod unread;
 
 pub use address::Address;
+pub use cores::Cores;
 pub use front::{Front, Stages};
 pub use inbound::{Bearer, Inbound};
 pub use limits::Limits;

@@ -1,4 +1,5 @@
-//! Connections: accepted within a cap, read within time limits, drained at the end.
+//! Connections: accepted within a cap, each served on one core, read within
+//! time limits, drained at the end.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::alarm::Alarm;
+use crate::cores::{Cores, Stay};
 use crate::front::{Caller, Front, Stages};
 use crate::stall::Stalling;
 use crate::tls::Tls;
@@ -102,9 +104,10 @@ struct End {
     cut: CancellationToken,
 }
 
-/// Serves connections until `stop`, then lets requests under way end.
+/// Serves connections on `cores` until `stop`, then lets requests under way end.
 pub async fn serve<S: Stages>(
     listener: Listener,
+    cores: Arc<Cores>,
     front: Arc<Front<S>>,
     settings: Settings,
     stop: CancellationToken,
@@ -122,11 +125,14 @@ pub async fn serve<S: Stages>(
             accepted = accept(&socket, &places, handshakes.as_ref()) => accepted,
         };
         let Some((stream, place)) = accepted else { continue };
+        let Some((stream, stay)) = moved(stream, &cores) else { continue };
         // Children: every look at a token takes its lock, which connections should not share.
         let end = End { stop: stop.child_token(), cut: cut.child_token() };
         let (tls, front) = (tls.clone(), Arc::clone(&front));
-        connections.spawn(async move {
-            let Place { connection: _held, handshake } = place;
+        let runtime = stay.runtime().clone();
+        let served = async move {
+            let (Place { connection: _held, handshake }, _stay) = (place, stay);
+            let Ok(stream) = TcpStream::from_std(stream) else { return }; // no memory for it in the kernel
             match tls {
                 None => {
                     let caller = Caller { address: address(&stream), certificates: None };
@@ -141,7 +147,8 @@ pub async fn serve<S: Stages>(
                     }
                 }
             }
-        });
+        };
+        connections.spawn_on(served, &runtime);
     }
     drop(socket); // from now on connections are refused, not left waiting
     connections.close();
@@ -176,6 +183,11 @@ async fn accept(
             None
         }
     }
+}
+
+/// Takes a connection off the runtime that it was accepted on. `None` if it is gone already.
+fn moved(stream: TcpStream, cores: &Cores) -> Option<(std::net::TcpStream, Stay)> {
+    Some((stream.into_std().ok()?, cores.stay()?))
 }
 
 /// Who speaks TLS, within the time for it.

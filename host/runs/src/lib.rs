@@ -95,7 +95,8 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// Ready to accept. Call it in a tokio runtime; call [`Runs::recover`] next.
+    /// Ready to accept. Call it in the tokio runtime on which runs are to be
+    /// carried; call [`Runs::recover`] next.
     ///
     /// `payloads` is for the runs alone: what no run has any more is removed.
     /// The definitions of workflows are in `blobs`.
@@ -116,7 +117,7 @@ impl Runs {
             guests,
             places: Places::new(settings.max_in_memory),
             settings,
-            stops: Stops::default(),
+            stops: Stops::here(),
             process,
             suspects: Semaphore::new(1),
             waking: AtomicBool::new(false),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host_model::clock::{Clock, Timestamp};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -72,9 +73,12 @@ impl Backoff {
     }
 }
 
-/// How the host ends what goes on.
-#[derive(Clone, Default)]
+/// Where what goes on is done, and how the host ends it.
+#[derive(Clone)]
 pub(crate) struct Stops {
+    /// The host's own runtime, whose threads share their work: a run takes long,
+    /// and must not stay on the core of the request that started it.
+    runtime: Handle,
     /// Nothing new is begun; what only waits is parked.
     pub(crate) drain: CancellationToken,
     /// What still goes on is cut.
@@ -84,10 +88,20 @@ pub(crate) struct Stops {
 }
 
 impl Stops {
+    /// On the runtime that this is called in.
+    pub(crate) fn here() -> Self {
+        Self {
+            runtime: Handle::current(),
+            drain: CancellationToken::new(),
+            now: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
     /// Does it in the background, until it is done or cut.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let now = self.now.clone();
-        self.tasks.spawn(async move { now.run_until_cancelled(task).await });
+        self.tasks.spawn_on(async move { now.run_until_cancelled(task).await }, &self.runtime);
     }
 
     /// Pauses; `false` if the host is stopping.

@@ -9,7 +9,7 @@
 //! - Tenants share the CPU by weight, and nobody's is idle while somebody waits.
 //! - Machine code is mapped only if this host made it (HMAC, host-local key).
 //! - The compiler runs in a child process with its own limits.
-//! - `unsafe` stands in `engine/load.rs` and nowhere else in the host.
+//! - `unsafe` stands in `engine/load.rs` and `turns/way.rs` and nowhere else in the host.
 //!
 //! [`Finished`]: host_model::outcome::Finished
 

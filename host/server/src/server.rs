@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use host_audit::Audit;
 use host_capabilities::Capabilities;
 use host_control::{Catalog, Ceilings, Control, Outlet, Reader, Tokens};
 use host_egress::{Egress, EgressConfig, Vault};
-use host_ingress::{Drained, Listener};
+use host_ingress::{Cores, Drained, Listener};
 use host_model::bounds::Bounds;
 use host_model::clock::Clock;
 use host_model::digest::Digest;
@@ -61,6 +62,9 @@ pub struct Server {
     tls_address: Option<SocketAddr>,
     operator_token: Option<String>,
     http: Vec<tokio::task::JoinHandle<Drained>>,
+    /// Longer than `http`: connections to outside systems that a request opened
+    /// live on its core, and runs use them, too.
+    cores: Arc<Cores>,
     admission: Arc<Admission>,
     runs: Arc<Runs>,
     sandbox: Arc<Sandbox>,
@@ -258,11 +262,14 @@ impl Server {
         if let Some(tls) = over_tls.as_ref().and_then(|listener| listener.tls.clone()) {
             background.spawn(tls.follow(stop_background.clone()));
         }
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let cores = Cores::start(cores).context("cannot start the threads that serve connections")?;
+        let cores = Arc::new(cores);
         let in_the_clear = Listener { socket: listener, tls: None };
         let listeners = [Some(in_the_clear), over_tls].into_iter().flatten();
         let serve = |listener| {
-            let serving =
-                host_ingress::serve(listener, Arc::clone(&front), config.http, stop_serving.clone());
+            let (cores, front) = (Arc::clone(&cores), Arc::clone(&front));
+            let serving = host_ingress::serve(listener, cores, front, config.http, stop_serving.clone());
             background.spawn(serving)
         };
         let http = listeners.map(serve).collect();
@@ -271,6 +278,7 @@ impl Server {
             tls_address,
             operator_token,
             http,
+            cores,
             admission,
             runs,
             sandbox,
@@ -302,6 +310,7 @@ impl Server {
         self.stop_background.cancel();
         self.background.close();
         self.background.wait().await;
+        drop(self.cores);
         let clean = http.iter().all(|it| matches!(it, Ok(Drained::Clean))) && runs && calls && streams;
         if clean { Drained::Clean } else { Drained::TimedOut }
     }

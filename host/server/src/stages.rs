@@ -33,7 +33,8 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 /// The kind of the message that a run by hand gets.
 const MANUAL: &str = "manual";
 
-/// Everything that a request passes through.
+/// Everything that a request passes through. What most hooks do not come to is
+/// boxed: a request's future is moved around whole, and so stays small.
 pub(crate) struct Stages {
     pub(crate) routes: Arc<Routes>,
     pub(crate) verification: Verification,
@@ -55,16 +56,17 @@ impl host_ingress::Stages for Stages {
                 self.hook(routed, inbound).await
             }
             Address::Run { tenant, workflow } => {
-                let token = self.token(inbound.token.as_ref(), inbound.peer, tenant, workflow).await?;
+                let token = self.token(inbound.token.as_ref(), inbound.peer, tenant, workflow);
+                let token = Box::pin(token).await?;
                 let routed = self.routes.resolve_run(tenant, workflow).map_err(|_| Refusal::NoRoute)?;
-                self.start_run(routed, token, inbound).await
+                Box::pin(self.start_run(routed, token, inbound)).await
             }
             Address::Event { tenant, run, event, secret } => {
                 let absent = |_| Refusal::NoRoute;
                 let (tenant, run) =
                     (tenant.parse().map_err(absent)?, run.parse().map_err(|_| Refusal::NoRoute)?);
                 let (event, secret) = (event.to_owned(), secret.to_owned());
-                self.event(tenant, run, &event, &secret, inbound).await
+                Box::pin(self.event(tenant, run, &event, &secret, inbound)).await
             }
         }
     }
@@ -86,7 +88,7 @@ impl Stages {
             Target::Endpoint { endpoint, .. } => endpoint,
             Target::Proxy { path, .. } => {
                 let path = path.clone();
-                return self.proxy(routed, connection, &path, inbound).await;
+                return Box::pin(self.proxy(routed, connection, &path, inbound)).await;
             }
             Target::Workflow(_) => return Err(Refusal::NoRoute),
         };
@@ -96,7 +98,7 @@ impl Stages {
         if let Some(accepted) = self.earlier(idempotency.as_ref()).await? {
             return match accepted.answer.and_then(|status| StatusCode::from_u16(status).ok()) {
                 Some(status) => Ok(Reply::Answer(Answer::empty(status))),
-                None => self.told(&routed.tenant, accepted.runs, prefer, None).await,
+                None => Box::pin(self.told(&routed.tenant, accepted.runs, prefer, None)).await,
             };
         }
         let (routed, place) = self.admission.admit(routed).await.map_err(refused)?.split();
@@ -117,17 +119,21 @@ impl Stages {
                 .answer
                 .map_or(Reply::Accepted { tenant: routed.tenant, runs: Vec::new() }, Reply::Answer));
         }
-        self.border.emitted(&connection, gives.as_ref(), &received.messages).await?;
-        let runs = self.triggered(&connection, received.messages).await?;
-        drop(place); // no guest runs any more; accepting waits for the disk only
-        let status = received.answer.as_ref().map(|it| it.status).filter(StatusCode::is_success);
-        let answer = status.map(|status| status.as_u16());
-        let idempotency = idempotency.map(|it| Idempotency { answer, ..it });
-        let accepted = self.runs.accept(runs, idempotency).await.map_err(not_accepted)?;
-        match received.answer {
-            Some(answer) => Ok(Reply::Answer(answer)),
-            None => self.told(&routed.tenant, accepted.runs, prefer, None).await,
-        }
+        // Boxed with what comes after it: next to a fsync an allocation is nothing.
+        Box::pin(async {
+            self.border.emitted(&connection, gives.as_ref(), &received.messages).await?;
+            let runs = self.triggered(&connection, received.messages).await?;
+            drop(place); // no guest runs any more; accepting waits for the disk only
+            let status = received.answer.as_ref().map(|it| it.status).filter(StatusCode::is_success);
+            let answer = status.map(|status| status.as_u16());
+            let idempotency = idempotency.map(|it| Idempotency { answer, ..it });
+            let accepted = self.runs.accept(runs, idempotency).await.map_err(not_accepted)?;
+            match received.answer {
+                Some(answer) => Ok(Reply::Answer(answer)),
+                None => self.told(&routed.tenant, accepted.runs, prefer, None).await,
+            }
+        })
+        .await
     }
 
     /// An unmodified `wasi:http` component: bodies stream both ways, and its
@@ -252,7 +258,7 @@ impl Stages {
 
     async fn earlier(&self, idempotency: Option<&Idempotency>) -> Result<Option<Accepted>, Refusal> {
         match idempotency {
-            Some(idempotency) => self.runs.earlier(idempotency).await.map_err(not_accepted),
+            Some(idempotency) => Box::pin(self.runs.earlier(idempotency)).await.map_err(not_accepted),
             None => Ok(None),
         }
     }

@@ -38,10 +38,10 @@ impl Verification {
         let Some(policy) = &connection.verify else {
             return Err(Refusal::HooksClosed { connection: name.clone() });
         };
-        let body = if policy.reads_body() { inbound.hold().await? } else { bytes::Bytes::new() };
+        let body = if policy.reads_body() { Box::pin(inbound.hold()).await? } else { bytes::Bytes::new() };
         let mut secrets = Vec::new();
         for secret in policy.secrets() {
-            let value = self.vault.reveal_for_verification(&connection.tenant, secret).await;
+            let value = Box::pin(self.vault.reveal_for_verification(&connection.tenant, secret)).await;
             secrets.extend(value.map_err(Refusal::internal)?.map(|value| (secret.clone(), value)));
         }
         let now = self.clock.now();

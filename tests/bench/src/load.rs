@@ -32,24 +32,49 @@ pub(crate) struct Volley {
     pub(crate) count: usize,
 }
 
-/// Sends from `callers` connections for `time`; any other answer than expected is an error.
+/// Sends from `callers` connections for `time`; any other answer than expected
+/// is an error. They are spread over a thread for each core, which share
+/// nothing: threads that wake each other would be what is measured.
 pub(crate) async fn fire(shot: &Shot, callers: usize, time: Duration) -> anyhow::Result<Volley> {
+    let threads = std::thread::available_parallelism()?.get();
     let over = Arc::new(AtomicBool::new(false));
     let began = Instant::now();
-    let tasks = TaskTracker::new();
-    let handles: Vec<_> =
-        (0..callers).map(|n| tasks.spawn(caller(shot.clone(), n, Arc::clone(&over)))).collect();
+    let volleys: Vec<_> = (0..threads)
+        .map(|thread| {
+            let (shot, over) = (shot.clone(), Arc::clone(&over));
+            tokio::task::spawn_blocking(move || volley(&shot, (thread..callers).step_by(threads), &over))
+        })
+        .collect();
     tokio::time::sleep(time).await;
     over.store(true, Ordering::Relaxed);
     let mut times = Vec::new();
-    for handle in handles {
-        times.extend(handle.await??);
+    for volley in volleys {
+        times.extend(volley.await??);
     }
     let per_second = times.len() as f64 / began.elapsed().as_secs_f64();
     times.sort();
     let at =
         |part: usize| times.get(times.len() * part / 100).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3);
     Ok(Volley { per_second, p50_ms: at(50), p99_ms: at(99), count: times.len() })
+}
+
+/// One thread's callers, until it is over.
+fn volley(
+    shot: &Shot,
+    callers: impl Iterator<Item = usize>,
+    over: &Arc<AtomicBool>,
+) -> anyhow::Result<Vec<Duration>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let tasks = TaskTracker::new();
+    let spawn = |number| tasks.spawn_on(caller(shot.clone(), number, Arc::clone(over)), runtime.handle());
+    let handles: Vec<_> = callers.map(spawn).collect();
+    runtime.block_on(async {
+        let mut times = Vec::new();
+        for handle in handles {
+            times.extend(handle.await??);
+        }
+        Ok(times)
+    })
 }
 
 async fn caller(shot: Shot, first: usize, over: Arc<AtomicBool>) -> anyhow::Result<Vec<Duration>> {

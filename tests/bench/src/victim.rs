@@ -1,16 +1,27 @@
 //! What a tenant notices of another that attacks: the slowest of a hundred
 //! requests of a victim within its share, alone and beside 1, 10 and 50
 //! attackers, all on the same host and the same cores.
+//!
+//! A victim's callers would be on machines of their own. Here they share the
+//! cores with all that, and would measure how long they wait for one themselves;
+//! so the kernel says when an answer was there.
 
+use std::io::{IoSliceMut, Write};
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
 use tests_harness::{Connection, Host, HostBuilder, probe};
 use tokio::net::TcpStream;
 use tokio_util::task::TaskTracker;
@@ -24,7 +35,7 @@ const ATTACKERS: [(usize, &str); 3] =
     [(1, "victim_p99_ratio_1"), (10, "victim_p99_ratio_10"), (50, "victim_p99_ratio_50")];
 /// The victim: so many connections, each with a request so often. 400 requests
 /// a second are a hundredth of two cores, far within half of them.
-const CALLERS: usize = 4;
+const CALLERS: u32 = 4;
 const EVERY: Duration = Duration::from_millis(10);
 /// What attackers call, in rotation: endless loops, memory up to its bound,
 /// logs up to theirs, and a hundred requests to a port where nobody listens.
@@ -38,7 +49,7 @@ const ATTACKS: [(&str, &str); 4] = [
 #[tokio::main]
 pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     println!("victim: {CALLERS} connections with a request every {} ms, beside attackers", EVERY.as_millis());
-    let closed = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
+    let closed = SocketAddr::from(([127, 0, 0, 1], 9));
     let host = HostBuilder::default().full_size().open(closed).start().await;
     host.publish(probe("lead-transform")).await.expect(201);
     let victim = host.tenant("acme").await;
@@ -79,8 +90,9 @@ pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
 
 /// The victim's 99th percentile over one round, in milliseconds.
 async fn p99(host: &Host) -> anyhow::Result<f64> {
-    let tasks = TaskTracker::new();
-    let callers: Vec<_> = (0..CALLERS).map(|number| tasks.spawn(caller(host.address(), number))).collect();
+    let to = host.address();
+    let callers: Vec<_> =
+        (0..CALLERS).map(|number| tokio::task::spawn_blocking(move || caller(to, number))).collect();
     let mut times = Vec::new();
     for caller in callers {
         times.extend(caller.await??);
@@ -90,25 +102,56 @@ async fn p99(host: &Host) -> anyhow::Result<f64> {
     Ok(times.get(at).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3))
 }
 
-async fn caller(to: std::net::SocketAddr, number: usize) -> anyhow::Result<Vec<Duration>> {
-    let mut sender = connect(to).await?;
+fn caller(to: SocketAddr, number: u32) -> anyhow::Result<Vec<Duration>> {
+    let lead = native::lead();
+    let request = format!(
+        "POST /hooks/acme/lead/transform HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{lead}",
+        lead.len()
+    );
+    let mut socket = std::net::TcpStream::connect(to)?;
+    socket.set_nodelay(true)?;
+    setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
     // Not all in step.
-    tokio::time::sleep(EVERY * u32::try_from(number)? / u32::try_from(CALLERS)?).await;
-    let mut beat = tokio::time::interval(EVERY);
-    let (began, mut times) = (Instant::now(), Vec::new());
-    while began.elapsed() < ROUND {
-        beat.tick().await;
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri("/hooks/acme/lead/transform")
-            .header("host", "bench")
-            .header("content-type", "application/json");
-        let sent = Instant::now();
-        let status = send(&mut sender, request.body(Full::new(native::lead().into()))?).await?;
-        anyhow::ensure!(status == StatusCode::OK, "the victim was answered {status}");
-        times.push(sent.elapsed());
+    let (began, mut times) = (Instant::now() + EVERY * number / CALLERS, Vec::new());
+    for beat in 0..ROUND.as_millis() / EVERY.as_millis() {
+        let next = began + EVERY * u32::try_from(beat)?;
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        let sent = clock_gettime(ClockId::CLOCK_REALTIME)?;
+        socket.write_all(request.as_bytes())?;
+        times.push(Duration::from(answered(&socket)? - sent));
     }
     Ok(times)
+}
+
+/// Reads one answer, and says when its last packet was there.
+fn answered(socket: &std::net::TcpStream) -> anyhow::Result<TimeSpec> {
+    let (mut answer, mut piece) = (Vec::new(), [0; 16 << 10]);
+    loop {
+        let mut told = nix::cmsg_space!(TimeSpec);
+        let mut into = [IoSliceMut::new(&mut piece)];
+        let received = recvmsg::<()>(socket.as_raw_fd(), &mut into, Some(&mut told), MsgFlags::empty())?;
+        let at = received.cmsgs()?.find_map(|told| match told {
+            ControlMessageOwned::ScmTimestampns(at) => Some(at),
+            _ => None,
+        });
+        let length = received.bytes;
+        anyhow::ensure!(length > 0, "the host hung up");
+        answer.extend_from_slice(piece.get(..length).unwrap_or_default());
+        if is_whole(&answer)? {
+            return at.context("the kernel did not say when the answer was there");
+        }
+    }
+}
+
+/// Whether this is an answer to its end; any other than 200 is an error.
+fn is_whole(answer: &[u8]) -> anyhow::Result<bool> {
+    let mut headers = [httparse::EMPTY_HEADER; 16];
+    let mut head = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(body) = head.parse(answer)? else { return Ok(false) };
+    anyhow::ensure!(head.code == Some(200), "the victim was answered {:?}", head.code);
+    let length = head.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let length: usize = std::str::from_utf8(length.context("no length")?.value)?.parse()?;
+    Ok(answer.len() >= body + length)
 }
 
 /// Attackers who call again as soon as they are answered, whatever the answer is.
@@ -158,7 +201,7 @@ impl Attack {
     }
 }
 
-async fn connect(to: std::net::SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+async fn connect(to: SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>> {
     let stream = TcpStream::connect(to).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;

@@ -36,7 +36,8 @@ pub(super) async fn start_with(front: Front<Scripted>, settings: Settings, tls: 
     let address = socket.local_addr().unwrap();
     let listener = Listener { socket, tls };
     let stop = CancellationToken::new();
-    let ended = TaskTracker::new().spawn(serve(listener, Arc::new(front), settings, stop.clone()));
+    let cores = Arc::new(Cores::start(NonZeroUsize::new(2).unwrap()).unwrap());
+    let ended = TaskTracker::new().spawn(serve(listener, cores, Arc::new(front), settings, stop.clone()));
     Server { address, stop, ended }
 }
 

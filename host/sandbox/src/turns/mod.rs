@@ -17,6 +17,7 @@ mod pool;
 mod shares;
 #[cfg(test)]
 mod tests;
+mod way;
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -32,9 +33,10 @@ use host_model::outcome::Finished;
 use crate::CallFailed;
 use pool::{Asks, Pool};
 
-/// How long a call may take in all where it stands, its first turn apart: five
-/// turns of a spinning guest. Shorter ones are not worth another thread's wake.
-const LONG: Duration = Duration::from_micros(500);
+/// How long a call may take in all where it stands, its first turn apart: one
+/// or two more turns of a spinning guest, for which the other requests of its
+/// core wait. Shorter ones are not worth another thread's wake.
+const LONG: Duration = Duration::from_micros(100);
 /// A call that took the CPU for so long in all says something about the next:
 /// its first turn may be a long one, too, and one that touches 64 MiB takes 20 ms.
 const HEAVY: Duration = Duration::from_millis(2);

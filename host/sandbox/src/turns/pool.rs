@@ -9,12 +9,13 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use async_task::Runnable;
+use async_task::{Runnable, ScheduleInfo, WithInfo};
 use parking_lot::{Condvar, Mutex};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Handle;
 
 use super::shares::Shares;
+use super::way::{Way, lengthen_slice};
 
 /// Nobody has the host for itself.
 const NOBODY: u64 = 0;
@@ -106,7 +107,7 @@ impl Pool {
         self.charge(asks, before);
         let pooled = Pooled { call: Some(call), runtime: Handle::current() };
         let tenant: Box<str> = asks.tenant.into();
-        let wait = move |turn| self.wait(&tenant, turn);
+        let wait = WithInfo(move |turn, info| self.wait(&tenant, turn, info));
         // A panic comes out where the call is awaited, as it does elsewhere.
         let (turn, call) = async_task::Builder::new().propagate_panic(true).spawn(move |()| pooled, wait);
         turn.schedule();
@@ -123,7 +124,7 @@ impl Pool {
         self.work.notify_all();
     }
 
-    fn wait(self: &Arc<Self>, tenant: &str, turn: Runnable) {
+    fn wait(self: &Arc<Self>, tenant: &str, turn: Runnable, info: ScheduleInfo) {
         let mut state = self.state.lock();
         if state.closed {
             drop(state);
@@ -132,7 +133,11 @@ impl Pool {
         }
         state.shares.wait(tenant, turn, self.now());
         self.note_who_is_alone(&state);
-        if state.idle > 0 {
+        if info.woken_while_running {
+            // It made way, and the thread that it ran on looks for the next turn at
+            // once. Another one would only carry the call to a core without its
+            // cache, and keep that core from those that serve sockets.
+        } else if state.idle > 0 {
             self.work.notify_one();
         } else if state.threads < self.most.get() {
             let pool = Arc::clone(self);
@@ -147,6 +152,10 @@ impl Pool {
 
     /// One thread's life.
     fn serve(&self) {
+        if let Err(error) = lengthen_slice() {
+            tracing::debug!(%error, "a thread for long calls keeps its usual slice: sockets wait a little longer beside it");
+        }
+        let mut way = Way::default();
         let mut state = self.state.lock();
         while !state.closed {
             let Some((tenant, turn)) = state.shares.next() else {
@@ -155,13 +164,16 @@ impl Pool {
                 state.idle -= 1;
                 continue;
             };
+            if state.idle > 0 && state.shares.somebody_waits() {
+                self.work.notify_one();
+            }
             drop(state);
             let began = on_cpu();
             turn.run();
             let used = on_cpu().saturating_sub(began);
             // Who serves sockets goes first. A lower priority would do the same, and
             // would let every other program of the machine go first, too.
-            std::thread::yield_now();
+            way.make(used);
             state = self.state.lock();
             state.shares.used(&tenant, used, self.now());
             self.note_who_is_alone(&state);

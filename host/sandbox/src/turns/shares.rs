@@ -139,6 +139,11 @@ impl<T> Shares<T> {
         Some((tenant.clone(), turn))
     }
 
+    /// Whether there is a next turn.
+    pub(crate) fn somebody_waits(&self) -> bool {
+        self.lines.values().any(|line| !line.waiting.is_empty())
+    }
+
     /// A turn is over and took this much.
     pub(crate) fn used(&mut self, tenant: &str, time: Duration, at: Duration) {
         if let Some(line) = self.lines.get_mut(tenant) {

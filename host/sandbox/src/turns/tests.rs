@@ -269,6 +269,45 @@ mod in_threads {
         assert!(one_thread().run(Some(&acme()), Box::pin(call)).await.is_ok());
     }
 
+    /// A pool whose two threads have both begun and have nothing to do.
+    async fn two_idle_threads() -> Turns {
+        let turns = Turns::new(NonZeroUsize::new(2).unwrap());
+        let (acme, long) = (acme(), || Box::pin(turns_of(200, Duration::from_micros(100))));
+        let (one, other) = tokio::join!(turns.run(Some(&acme), long()), turns.run(Some(&acme), long()));
+        assert!(one.is_ok() && other.is_ok());
+        turns
+    }
+
+    #[tokio::test]
+    async fn a_call_that_makes_way_wakes_no_other_thread() {
+        let call = async {
+            turns_of(50, Duration::from_micros(100)).await.unwrap();
+            let thread = std::thread::current().id();
+            for _ in 0..100 {
+                turns_of(1, Duration::from_micros(100)).await.unwrap();
+                assert_eq!(std::thread::current().id(), thread);
+            }
+            turns_of(1, Duration::ZERO).await
+        };
+        assert!(two_idle_threads().await.run(Some(&acme()), Box::pin(call)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn two_calls_have_a_thread_each() {
+        let (turns, acme, both) = (two_idle_threads().await, acme(), std::sync::Barrier::new(2));
+        let both = Arc::new(both);
+        let call = |both: Arc<std::sync::Barrier>| {
+            Box::pin(async move {
+                turns_of(50, Duration::from_micros(100)).await?;
+                both.wait(); // for ever, were there only one thread for both
+                turns_of(1, Duration::ZERO).await
+            })
+        };
+        let (one, other) =
+            tokio::join!(turns.run(Some(&acme), call(Arc::clone(&both))), turns.run(Some(&acme), call(both)));
+        assert!(one.is_ok() && other.is_ok());
+    }
+
     #[tokio::test]
     async fn a_panic_in_the_pool_comes_out_where_the_call_is_awaited_and_the_pool_goes_on() {
         let turns = Arc::new(one_thread());
