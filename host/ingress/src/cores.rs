@@ -4,13 +4,14 @@
 //! A connection stays on one of them from its first byte to its last. On a
 //! runtime whose threads share their work, each request wakes a second thread
 //! that comes to take some of it: more than a request of 20 µs is worth, and
-//! less than both cores are used. What takes long is not done here: guests that
-//! do go on in the sandbox's pool, runs on the host's own runtime.
+//! less than both cores are used. What takes long is not done here: a guest
+//! that does moves into the sandbox's pool, runs are on the host's own runtime.
 
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -35,17 +36,9 @@ impl Cores {
     /// Starts so many threads. An error is the system's: no thread, or no file descriptor.
     pub fn start(count: NonZeroUsize) -> io::Result<Self> {
         let end = CancellationToken::new();
-        let core = |number| {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
-            let handle = runtime.handle().clone();
-            let end = end.clone();
-            // Dropped where nobody minds that it waits for its last blocking call.
-            let life = move || runtime.block_on(end.cancelled());
-            std::thread::Builder::new().name(format!("sockets-{number}")).spawn(life)?;
-            Ok(Arc::new(Core { runtime: handle, connections: AtomicUsize::new(0) }))
-        };
-        let all = (0..count.get()).map(core).collect::<io::Result<_>>()?;
-        Ok(Self { all, _end: end.drop_guard() })
+        let guard = end.clone().drop_guard();
+        let all = (0..count.get()).map(|number| Core::start(number, end.clone()).map(Arc::new));
+        Ok(Self { all: all.collect::<io::Result<_>>()?, _end: guard })
     }
 
     /// A stay where the fewest are.
@@ -53,6 +46,24 @@ impl Cores {
         let core = self.all.iter().min_by_key(|core| core.connections.load(Ordering::Relaxed))?;
         core.connections.fetch_add(1, Ordering::Relaxed);
         Some(Stay(Arc::clone(core)))
+    }
+}
+
+impl Core {
+    fn start(number: usize, end: CancellationToken) -> io::Result<Self> {
+        let (tell, told) = sync_channel(1);
+        // The runtime is made where it ends, since it may not be dropped on another.
+        let life = move || match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => {
+                if tell.send(Ok(runtime.handle().clone())).is_ok() {
+                    runtime.block_on(end.cancelled());
+                }
+            }
+            Err(error) => drop(tell.send(Err(error))), // heard below
+        };
+        std::thread::Builder::new().name(format!("sockets-{number}")).spawn(life)?;
+        let runtime = told.recv().map_err(io::Error::other)??;
+        Ok(Self { runtime, connections: AtomicUsize::new(0) })
     }
 }
 

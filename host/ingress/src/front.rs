@@ -15,6 +15,8 @@ use futures::FutureExt;
 use host_model::http_types::Peer;
 use host_model::resource::verify::IpRange;
 use http::{Method, Request};
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 use tower_service::Service;
 
 use crate::alarm::Alarm;
@@ -42,12 +44,15 @@ pub struct Front<S> {
     limits: Limits,
     proxies: Vec<IpRange>,
     rest: Router,
+    runtime: Handle,
 }
 
 impl<S: Stages> Front<S> {
-    /// A front before these stages and this router.
+    /// A front before these stages and this router. Call it in the tokio runtime
+    /// that is to do the router's work.
     pub fn new(stages: Arc<S>, limits: Limits, rest: Router) -> Self {
-        Self { stages, limits, proxies: Vec::new(), rest: rest.fallback(no_route) }
+        let (rest, runtime) = (rest.fallback(no_route), Handle::current());
+        Self { stages, limits, proxies: Vec::new(), rest, runtime }
     }
 
     /// Behind proxies at these addresses, whose word on who sent a request counts.
@@ -64,10 +69,23 @@ impl<S: Stages> Front<S> {
     {
         match Address::of(request.uri().path()) {
             Some(_) => self.stage(request.map(Body::new), caller, alarm).await,
-            None => match self.rest.clone().call(self.with_peer(request, caller.address)).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
+            None => self.route(self.with_peer(request, caller.address)).await,
+        }
+    }
+
+    /// The rest is not done on the core: a large change of a tenant's documents
+    /// takes long, and hooks would wait for it.
+    async fn route<B>(&self, request: Request<B>) -> Response
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let answering = self.runtime.spawn(self.rest.clone().call(request));
+        // Dropped if the caller goes away.
+        match AbortOnDropHandle::new(answering).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => Refusal::internal("the router panicked; the message is on stderr").into_response(),
         }
     }
 

@@ -103,6 +103,24 @@ async fn what_is_no_hook_and_no_run_goes_to_the_router() {
 }
 
 #[tokio::test]
+async fn hooks_are_served_on_a_core_and_a_router_that_takes_long_keeps_none_of_them_waiting() {
+    fn here() -> String {
+        std::thread::current().name().unwrap_or_default().to_owned()
+    }
+    let stages = Arc::new(Scripted(Box::new(|_| {
+        let body = here().into();
+        let answer = Answer { status: StatusCode::OK, headers: HeaderMap::new(), body };
+        Box::pin(async { Ok(Reply::Answer(answer)) })
+    })));
+    let rest = axum::Router::new().route("/where", axum::routing::get(async || here()));
+    let server = start(Front::new(stages, Limits::default(), rest), patient()).await;
+    let hook = server.exchange(format!("{POST}connection: close\r\n\r\n").as_bytes()).await;
+    assert!(hook.contains("sockets-"), "{hook}");
+    let rest = server.exchange(b"GET /where HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert!(rest.starts_with("HTTP/1.1 200") && !rest.contains("sockets-"), "{rest}");
+}
+
+#[tokio::test]
 async fn a_connection_serves_several_requests() {
     let server = start(echo(Limits::default()), patient()).await;
     let mut socket = server.open(format!("{POST}content-length: 3\r\n\r\none").as_bytes()).await;
