@@ -239,9 +239,9 @@ async fn connection<S: Stages>(
         .header_read_timeout(settings.head_time)
         .max_buf_size(BUFFER)
         .serve_connection(stream, service);
+    // Told to stop first, so that the answer that is due says that it is the last one.
     let served = tokio::select! {
         biased;
-        served = poll_fn(|context| connection.poll_without_shutdown(context)) => served,
         () = end.stop.cancelled() => {
             std::pin::Pin::new(&mut connection).graceful_shutdown();
             let rest = poll_fn(|context| connection.poll_without_shutdown(context));
@@ -250,6 +250,7 @@ async fn connection<S: Stages>(
                 None => return,
             }
         }
+        served = poll_fn(|context| connection.poll_without_shutdown(context)) => served,
     };
     match served {
         Ok(()) => {

@@ -207,11 +207,19 @@ async fn draining_answers_what_has_begun_and_closes_what_idles() {
         }
     });
     let server = start(front, patient()).await;
-    let _silent = server.open(b"").await;
     let mut busy = server.open(format!("{POST}\r\n").as_bytes()).await;
     begun.notified().await;
+    // One on each core: when they are closed, both cores have heard of the end.
+    let get = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut idle = [server.open(get).await, server.open(get).await];
+    for idle in &mut idle {
+        read_answer(idle, "no-route").await;
+    }
 
     server.stop.cancel();
+    for mut idle in idle {
+        assert_eq!(idle.read(&mut [0]).await.unwrap(), 0);
+    }
     while TcpStream::connect(server.address).await.is_ok() {
         tokio::task::yield_now().await; // until the listener is gone
     }
