@@ -8,7 +8,8 @@
 //! with a heavy call just now, as long as others compete.
 //!
 //! Invariants
-//! - Nobody waits while a thread of the pool is idle.
+//! - Nobody waits while a thread of the pool is idle, but for the moment in which
+//!   the thread that it made way on looks for the next turn.
 //! - What is counted is CPU time: fuel counts neither a page that is touched
 //!   for the first time nor what the host does for a guest.
 //! - A call that is dropped is over by its next turn at the latest.
