@@ -20,8 +20,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 #[derive(Debug)]
 pub struct Cores {
     all: Vec<Arc<Core>>,
-    /// Whose turn it is, counted on for ever.
-    turn: AtomicUsize,
     _end: DropGuard,
 }
 
@@ -40,15 +38,12 @@ impl Cores {
         let end = CancellationToken::new();
         let guard = end.clone().drop_guard();
         let all = (0..count.get()).map(|number| Core::start(number, end.clone()).map(Arc::new));
-        Ok(Self { all: all.collect::<io::Result<_>>()?, turn: AtomicUsize::new(0), _end: guard })
+        Ok(Self { all: all.collect::<io::Result<_>>()?, _end: guard })
     }
 
-    /// A stay where the fewest are; among equals in rotation, so that each core
-    /// has something to do now and then and gives back memory that others freed.
+    /// A stay where the fewest are.
     pub(crate) fn stay(&self) -> Option<Stay> {
-        let (before, after) = self.all.split_at(self.turn.fetch_add(1, Ordering::Relaxed) % self.all.len());
-        let rotated = after.iter().chain(before);
-        let core = rotated.min_by_key(|core| core.connections.load(Ordering::Relaxed))?;
+        let core = self.all.iter().min_by_key(|core| core.connections.load(Ordering::Relaxed))?;
         core.connections.fetch_add(1, Ordering::Relaxed);
         Some(Stay(Arc::clone(core)))
     }

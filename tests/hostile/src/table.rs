@@ -16,8 +16,8 @@ use crate::probes::{ELSEWHERE, PROBES};
 pub const FOLDER: &str = "WHARF_HOSTILE_ROWS";
 /// What a host may keep of a story for good: what each first use of something
 /// maps and caches (code of new packages, pools, connections), and what its
-/// allocator keeps for the next upload of the largest size: one that is refused
-/// at 33 MiB leaves 63 to 70 MiB, and eight more leave nothing on top. A story
+/// allocator keeps for the next upload of the largest size: two that are refused
+/// at 33 MiB leave 63 to 70 MiB, and six more leave nothing on top. A story
 /// that leaks with each repetition keeps more.
 pub const KEEPS_KB: u64 = 80 << 10;
 

@@ -137,7 +137,9 @@ impl Pool {
             // It made way, and the thread that it ran on looks for the next turn at
             // once. Another one would only carry the call to a core without its
             // cache, and keep that core from those that serve sockets.
-        } else if state.idle > 0 {
+            return;
+        }
+        if state.idle > 0 {
             self.work.notify_one();
         } else if state.threads < self.most.get() {
             let pool = Arc::clone(self);

@@ -220,6 +220,6 @@ fn weight(weights: &HashMap<Box<str>, NonZeroU32>, tenant: &str) -> u64 {
     weights.get(tenant).map_or(USUAL_WEIGHT, |weight| u64::from(weight.get()))
 }
 
-fn nanos(time: Duration) -> u64 {
+pub(super) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::getpriority_process;
 
+use super::shares::nanos;
+
 /// The slice. Shorter ones leave a victim's slowest of a hundred requests beside
 /// ten attackers at twice what it is alone (3 ms) or 1.5 times (10 ms).
 const SLICE: Duration = Duration::from_millis(20);
@@ -54,7 +56,7 @@ pub(super) fn lengthen_slice() -> io::Result<()> {
         sched_flags: KEEP_POLICY,
         sched_nice: getpriority_process(None)?, // as it is
         sched_priority: 0,
-        sched_runtime: u64::try_from(SLICE.as_nanos()).map_err(io::Error::other)?,
+        sched_runtime: nanos(SLICE),
         sched_deadline: 0,
         sched_period: 0,
     };
